@@ -1,0 +1,23 @@
+//! panther: content-addressed, deduplicating, encrypted backup.
+//!
+//! The format of a repository is written down in `format-spec/`; "spec 6" in a comment is its chapter 6.
+//!
+//! # Floors
+//! A module imports only from floors below its own; `tests/suite/floors.rs` enforces it.
+//!
+//! 1. [`id`], [`error`]: words everybody uses
+//! 2. [`format`]: bytes to records and back, no I/O
+//! 3. [`chunk`], [`seal`], [`keys`]: pure functions on records and bytes
+//! 4. [`backend`]: where objects are kept
+//! 5. [`source`], [`target`], [`state`]: the file system read and written, and what is remembered of it
+//! 6. [`repo`]: a repository: opening, packing, finding blobs
+//! 7. [`ops`]: one use case a file
+//! 8. [`report`]: results as text and JSON, no I/O
+//!
+//! The binary (`src/bin/panther/`) stands on all of them.
+
+pub mod backend;
+pub mod error;
+pub mod id;
+
+pub use error::{Error, Result};
