@@ -17,7 +17,11 @@
 //! The binary (`src/bin/panther/`) stands on all of them.
 
 pub mod backend;
+pub mod chunk;
 pub mod error;
+pub mod format;
 pub mod id;
+pub mod keys;
+pub mod seal;
 
 pub use error::{Error, Result};

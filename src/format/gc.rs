@@ -1,0 +1,120 @@
+//! gc objects (spec 10).
+
+use super::cbor::{Dec, Enc, need};
+use super::cert::decode_writer;
+use super::index::join;
+use super::limits;
+use super::time::Time;
+use crate::error::FormatError;
+use crate::id::{ObjectId, WriterName};
+
+/// Packs to be removed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Condemned {
+    /// No pack is removed before this time.
+    pub not_before: Time,
+    /// By writer, ascending.
+    pub packs: Vec<(WriterName, Vec<ObjectId>)>,
+}
+
+/// A writer's key that is no longer trusted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revoked {
+    /// Its Ed25519 public key.
+    pub key: [u8; 32],
+    /// Its manifests and index objects that stay valid.
+    pub accepted: Vec<ObjectId>,
+}
+
+/// The content of a gc object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Gc {
+    /// When it was made.
+    pub created: Time,
+    /// Packs to be removed.
+    pub condemned: Option<Condemned>,
+    /// Snapshots whose absence is no alarm.
+    pub forgotten: Vec<ObjectId>,
+    /// Keys that are no longer trusted.
+    pub revoked: Vec<Revoked>,
+}
+
+impl Gc {
+    /// The plaintext of the box.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut e = Enc::default();
+        e.map(1 + 2 * usize::from(self.condemned.is_some()) + usize::from(!self.forgotten.is_empty()) + usize::from(!self.revoked.is_empty()));
+        e.uint(0);
+        self.created.encode(&mut e);
+        if let Some(condemned) = &self.condemned {
+            e.uint(1);
+            condemned.not_before.encode(&mut e);
+            e.uint(2);
+            e.array(condemned.packs.len());
+            for (writer, packs) in &condemned.packs {
+                e.array(2);
+                e.text(writer.as_str());
+                e.bytes(&join(packs));
+            }
+        }
+        if !self.forgotten.is_empty() {
+            e.pair_bytes(3, &join(&self.forgotten));
+        }
+        if !self.revoked.is_empty() {
+            e.uint(4);
+            e.array(self.revoked.len());
+            for revoked in &self.revoked {
+                e.map(2);
+                e.pair_bytes(0, &revoked.key);
+                e.pair_bytes(1, &join(&revoked.accepted));
+            }
+        }
+        e.done()
+    }
+
+    /// Decodes the plaintext of the box.
+    ///
+    /// # Errors
+    /// [`FormatError`].
+    pub fn decode(plaintext: &[u8]) -> Result<Self, FormatError> {
+        let most = limits::INDEX_BYTES / 32;
+        let (mut created, mut not_before, mut packs, mut forgotten, mut revoked) = (None, None, None, None, None);
+        let mut d = Dec::new(plaintext);
+        d.map(|d, key| {
+            match key {
+                0 => created = Some(Time::decode(d)?),
+                1 => not_before = Some(Time::decode(d)?),
+                2 => packs = Some(d.list("writers", limits::INDEX_PACKS, |d| d.tuple(2, |d| Ok((decode_writer(d)?, d.ids("condemned packs", most, ObjectId)?))))?),
+                3 => forgotten = Some(d.ids("forgotten snapshots", most, ObjectId)?),
+                4 => revoked = Some(d.list("revoked writers", limits::INDEX_PACKS, decode_revoked)?),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        d.finish()?;
+        let condemned = match (not_before, packs) {
+            (None, None) => None,
+            (Some(not_before), Some(packs)) => Some(Condemned { not_before, packs }),
+            _ => return Err(FormatError::Invalid("condemned packs and their time do not go together")),
+        };
+        let ordered = condemned.as_ref().is_none_or(|c| !c.packs.is_empty() && c.packs.iter().all(|p| !p.1.is_empty()) && c.packs.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        let empty = forgotten.as_ref().is_some_and(Vec::is_empty) || revoked.as_ref().is_some_and(Vec::is_empty);
+        if !ordered || empty || (condemned.is_none() && forgotten.is_none() && revoked.is_none()) {
+            return Err(FormatError::Invalid("a gc object says nothing, or not in order"));
+        }
+        Ok(Self { created: need(created)?, condemned, forgotten: forgotten.unwrap_or_default(), revoked: revoked.unwrap_or_default() })
+    }
+}
+
+fn decode_revoked(d: &mut Dec<'_>) -> Result<Revoked, FormatError> {
+    let (mut key, mut accepted) = (None, None);
+    d.map(|d, k| {
+        match k {
+            0 => key = Some(d.fixed("public key")?),
+            1 => accepted = Some(d.ids("accepted objects", limits::INDEX_BYTES / 32, ObjectId)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    Ok(Revoked { key: need(key)?, accepted: need(accepted)? })
+}
