@@ -23,5 +23,6 @@ pub mod format;
 pub mod id;
 pub mod keys;
 pub mod seal;
+pub mod state;
 
 pub use error::{Error, Result};

@@ -1,0 +1,166 @@
+//! Runs that have not written their index yet.
+//!
+//! Each pack that is safely stored is written down at once, with its blobs. A run that is killed leaves that list; the next one starts from it.
+
+use super::State;
+use super::blobs::BlobKey;
+use crate::error::Result;
+use crate::format::index::{Index, PackRecord};
+use crate::id::ObjectId;
+use redb::{Durability, ReadableTable, TableDefinition, WriteTransaction};
+
+const STORED: TableDefinition<[u8; 32], &[u8]> = TableDefinition::new("stored packs");
+/// Session number to how far its packs are stored: data and tree segments. A session that is not here has ended well.
+const SESSIONS: TableDefinition<u32, (u64, u64)> = TableDefinition::new("sessions");
+const LAST: TableDefinition<(), u32> = TableDefinition::new("last session");
+
+/// How far a session's packs are safely stored: the segments of each kind, numbered from 1, up to and including these.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Watermark {
+    /// Data segments.
+    pub data: u64,
+    /// Tree segments.
+    pub tree: u64,
+}
+
+impl Watermark {
+    /// What holds for everything in a session that has ended well.
+    pub const ALL: Self = Self { data: u64::MAX, tree: u64::MAX };
+
+    /// Whether what needs `other` is stored.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.data >= other.data && self.tree >= other.tree
+    }
+}
+
+pub(super) fn create_tables(state: &State, write: &WriteTransaction) -> Result<()> {
+    write.open_table(STORED).map_err(|e| state.failed(e))?;
+    write.open_table(SESSIONS).map_err(|e| state.failed(e))?;
+    write.open_table(LAST).map_err(|e| state.failed(e))?;
+    Ok(())
+}
+
+impl State {
+    /// Begins a session: its number, from 1.
+    ///
+    /// # Errors
+    /// [`crate::Error::State`].
+    pub fn begin_session(&self) -> Result<u32> {
+        let write = self.write(Durability::Immediate)?;
+        let number = {
+            let mut last = write.open_table(LAST).map_err(|e| self.failed(e))?;
+            let number = last.get(()).map_err(|e| self.failed(e))?.map_or(1, |v| v.value() + 1);
+            last.insert((), number).map_err(|e| self.failed(e))?;
+            let mut sessions = write.open_table(SESSIONS).map_err(|e| self.failed(e))?;
+            sessions.insert(number, (0, 0)).map_err(|e| self.failed(e))?;
+            number
+        };
+        self.commit(write)?;
+        Ok(number)
+    }
+
+    /// The sessions that did not end well, and how far each came.
+    ///
+    /// # Errors
+    /// [`crate::Error::State`].
+    pub fn broken_sessions(&self) -> Result<Vec<(u32, Watermark)>> {
+        let read = self.read()?;
+        let table = read.open_table(SESSIONS).map_err(|e| self.failed(e))?;
+        let mut broken = Vec::new();
+        for item in table.iter().map_err(|e| self.failed(e))? {
+            let (number, mark) = item.map_err(|e| self.failed(e))?;
+            let (data, tree) = mark.value();
+            broken.push((number.value(), Watermark { data, tree }));
+        }
+        Ok(broken)
+    }
+
+    /// The packs that are stored but not in an index object yet, as earlier sessions left them.
+    ///
+    /// # Errors
+    /// [`crate::Error::State`].
+    pub fn stored_packs(&self) -> Result<Vec<PackRecord>> {
+        let read = self.read()?;
+        let table = read.open_table(STORED).map_err(|e| self.failed(e))?;
+        let mut packs = Vec::new();
+        for item in table.iter().map_err(|e| self.failed(e))? {
+            let (_, value) = item.map_err(|e| self.failed(e))?;
+            if let Ok(index) = Index::decode(value.value()) {
+                packs.extend(index.packs);
+            }
+        }
+        Ok(packs)
+    }
+
+    /// Writes down that `packs` are safely stored, and how far that brings `session`; durable when it returns.
+    ///
+    /// # Errors
+    /// [`crate::Error::State`].
+    pub fn note_stored(&self, session: u32, packs: &[PackRecord], mark: Watermark) -> Result<()> {
+        let write = self.write(Durability::Immediate)?;
+        {
+            let mut stored = write.open_table(STORED).map_err(|e| self.failed(e))?;
+            for pack in packs {
+                let value = Index { packs: vec![pack.clone()], superseded: Vec::new() }.encode();
+                stored.insert(pack.id.0, &value[..]).map_err(|e| self.failed(e))?;
+            }
+            let mut sessions = write.open_table(SESSIONS).map_err(|e| self.failed(e))?;
+            sessions.insert(session, (mark.data, mark.tree)).map_err(|e| self.failed(e))?;
+        }
+        self.commit(write)
+    }
+
+    /// Forgets packs that turned out not to be in the store.
+    ///
+    /// # Errors
+    /// [`crate::Error::State`].
+    pub fn forget_stored(&self, packs: &[ObjectId]) -> Result<()> {
+        let write = self.write(Durability::Immediate)?;
+        {
+            let mut stored = write.open_table(STORED).map_err(|e| self.failed(e))?;
+            for id in packs {
+                stored.remove(id.0).map_err(|e| self.failed(e))?;
+            }
+        }
+        self.commit(write)
+    }
+
+    /// Moves packs that an index object now names from the list to the blob table. Returns the keys of their blobs.
+    ///
+    /// # Errors
+    /// [`crate::Error::State`].
+    pub fn note_indexed(&self, packs: Vec<PackRecord>, object: ObjectId) -> Result<Vec<BlobKey>> {
+        let keys = packs
+            .iter()
+            .flat_map(|p| &p.segments)
+            .flat_map(|s| &s.blobs)
+            .map(|(id, _)| super::blobs::key_of(id))
+            .collect();
+        let ids: Vec<ObjectId> = packs.iter().map(|p| p.id).collect();
+        let packs: Vec<_> = packs.into_iter().map(|p| (p, true)).collect();
+        let write = self.write(Durability::Immediate)?;
+        self.learn_in(&write, &packs, &[object])?;
+        {
+            let mut stored = write.open_table(STORED).map_err(|e| self.failed(e))?;
+            for id in &ids {
+                stored.remove(id.0).map_err(|e| self.failed(e))?;
+            }
+        }
+        self.commit(write)?;
+        Ok(keys)
+    }
+
+    /// Ends a session well: what it wrote down holds. Broken sessions before it are settled too: their directory records that did not come to hold are
+    /// dropped when they are met.
+    ///
+    /// # Errors
+    /// [`crate::Error::State`].
+    pub fn end_session(&self, session: u32) -> Result<()> {
+        let write = self.write(Durability::Immediate)?;
+        {
+            let mut sessions = write.open_table(SESSIONS).map_err(|e| self.failed(e))?;
+            sessions.remove(session).map_err(|e| self.failed(e))?;
+        }
+        self.commit(write)
+    }
+}
