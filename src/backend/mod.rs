@@ -16,6 +16,7 @@ use crate::error::StoreError;
 use std::path::{Path, PathBuf};
 
 pub mod conformance;
+pub mod fault;
 pub mod local;
 pub mod memory;
 
