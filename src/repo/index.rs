@@ -1,0 +1,108 @@
+//! Index objects: bringing the local state up to date, and writing new ones.
+
+use super::Repository;
+use super::statements::Statements;
+use crate::error::{Error, FormatError, Result};
+use crate::format::cert::SignerRole;
+use crate::format::header::Kind;
+use crate::format::index::{Index, PackRecord};
+use crate::format::name::Name;
+use crate::id::{ObjectId, WriterName};
+use crate::seal::{self, Signer};
+use crate::state::State;
+use crate::state::blobs::with_trust;
+use std::collections::HashSet;
+
+/// What bringing the state up to date did.
+#[derive(Default, Debug)]
+pub struct Synced {
+    /// Index objects read.
+    pub read_objects: u64,
+    /// Index objects that are damaged or missing; their packs are unknown.
+    pub bad: Vec<Error>,
+    /// Whether knowledge was lost, so that what was remembered of the source must not be relied on.
+    pub rebuilt: bool,
+}
+
+impl Repository {
+    /// Brings `state` up to date with the index objects of all writers. `own` is the writer whose statements, beside those of admins, a backup may rely on.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::State`]. Damaged index objects are collected, not fatal: what they name cannot be found, everything else can.
+    pub fn sync(&self, state: &State, own: Option<&WriterName>, statements: &Statements) -> Result<Synced> {
+        let mut synced = Synced::default();
+        let mut listed = Vec::new();
+        for writer in self.writers()? {
+            listed.extend(self.list(&format!("writers/{writer}/index/"))?);
+        }
+        let names: HashSet<ObjectId> = listed.iter().filter_map(|(name, _)| name.id()).collect();
+        let mut known = state.index_objects()?;
+        if !known.is_subset(&names) {
+            // Index objects went away, so packs may have too: learn everything anew.
+            state.clear()?;
+            synced.rebuilt = true;
+            known.clear();
+        }
+        let (mut packs, mut objects, mut blobs) = (Vec::new(), Vec::new(), 0);
+        for (name, _) in listed {
+            let Name::Index(writer, id) = &name else { continue };
+            if known.contains(id) {
+                continue;
+            }
+            match self.read_index(&name, writer, own, statements) {
+                Ok(Some((index, trusted))) => {
+                    blobs += index.packs.iter().flat_map(|p| &p.segments).map(|s| s.blobs.len()).sum::<usize>();
+                    packs.extend(with_trust(index, trusted));
+                    objects.push(*id);
+                    synced.read_objects += 1;
+                }
+                Ok(None) => {}
+                Err(error @ Error::Store { .. }) => return Err(error),
+                Err(error) => synced.bad.push(error),
+            }
+            if blobs >= 400_000 {
+                state.learn(&packs, &objects)?;
+                packs.clear();
+                objects.clear();
+                blobs = 0;
+            }
+        }
+        if !objects.is_empty() {
+            state.learn(&packs, &objects)?;
+        }
+        Ok(synced)
+    }
+
+    /// An index object and whether a backup of `own` may rely on it; nothing if its key is revoked.
+    fn read_index(
+        &self,
+        name: &Name,
+        writer: &WriterName,
+        own: Option<&WriterName>,
+        statements: &Statements,
+    ) -> Result<Option<(Index, bool)>> {
+        self.signed(name, |opened| {
+            if name.id().is_some_and(|id| statements.refuses(&opened.cert.key, &id)) {
+                return Ok(None);
+            }
+            let index = Index::decode(&opened.plaintext)?;
+            let admin = opened.cert.role == SignerRole::Admin;
+            if !admin && index.packs.iter().any(|p| p.writer != *writer) {
+                return Err(FormatError::Invalid("it names packs of another writer"));
+            }
+            Ok(Some((index, admin || own == Some(writer))))
+        })
+    }
+
+    /// Writes an index object that names `packs`. Returns its id.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn write_index(&self, signer: &Signer, packs: Vec<PackRecord>) -> Result<ObjectId> {
+        let plaintext = Index { packs, superseded: Vec::new() }.encode();
+        let object = signer.seal(Kind::Index, self.keys().current_epoch(), plaintext, &mut seal::system_random());
+        let id = ObjectId::of(&object);
+        self.put(&Name::Index(signer.writer().clone(), id), &object)?;
+        Ok(id)
+    }
+}

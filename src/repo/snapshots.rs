@@ -1,0 +1,193 @@
+//! Snapshots: listing, finding, reading and writing manifests.
+
+use super::Repository;
+use super::statements::Statements;
+use crate::error::{Error, Result};
+use crate::format::name::Name;
+use crate::format::snapshot::{Cover, Manifest};
+use crate::format::time::Time;
+use crate::id::{ObjectId, WriterName};
+use crate::seal::{self, Signer};
+use std::collections::HashSet;
+
+/// A snapshot as writers can see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SnapshotHead {
+    /// Its id.
+    pub id: ObjectId,
+    /// Who wrote it.
+    pub writer: WriterName,
+    /// Its place in the chain and its times.
+    pub cover: Cover,
+}
+
+/// A snapshot with its content.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Snapshot {
+    /// What writers see.
+    pub head: SnapshotHead,
+    /// What readers see.
+    pub manifest: Manifest,
+}
+
+impl Snapshot {
+    /// Its name in the store.
+    pub fn name(&self) -> Name {
+        Name::Snapshot(self.head.writer.clone(), self.head.id)
+    }
+}
+
+/// Snapshots and what is wrong with those that could not be read.
+#[derive(Debug)]
+pub struct Listing<T> {
+    /// Oldest first.
+    pub snapshots: Vec<T>,
+    /// What could not be read.
+    pub bad: Vec<Error>,
+}
+
+impl Repository {
+    /// The names of all manifests, by the store's listing; of one writer if `writer` is given.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn snapshot_names(&self, writer: Option<&WriterName>) -> Result<Vec<Name>> {
+        let writers = match writer {
+            Some(writer) => vec![writer.clone()],
+            None => self.writers()?,
+        };
+        let mut names = Vec::new();
+        for writer in writers {
+            names.extend(self.list(&format!("writers/{writer}/snapshots/"))?.into_iter().map(|(name, _)| name));
+        }
+        Ok(names)
+    }
+
+    /// Reads the cover of a manifest; nothing if its key is revoked.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read_head(&self, name: &Name, statements: &Statements) -> Result<Option<SnapshotHead>> {
+        let Name::Snapshot(writer, id) = name else { return Ok(None) };
+        self.signed(name, |opened| {
+            if statements.refuses(&opened.cert.key, id) {
+                return Ok(None);
+            }
+            let cover = Cover::decode(&opened.plaintext)?;
+            Ok(Some(SnapshotHead { id: *id, writer: writer.clone(), cover }))
+        })
+    }
+
+    /// Reads a whole manifest; nothing if its key is revoked.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read_snapshot(&self, name: &Name, statements: &Statements) -> Result<Option<Snapshot>> {
+        let Name::Snapshot(writer, id) = name else { return Ok(None) };
+        self.signed(name, |opened| {
+            if statements.refuses(&opened.cert.key, id) {
+                return Ok(None);
+            }
+            let cover = Cover::decode(&opened.plaintext)?;
+            let manifest = Manifest::decode(&opened.open_manifest(self.keys().private(opened.epoch())?)?)?;
+            Ok(Some(Snapshot { head: SnapshotHead { id: *id, writer: writer.clone(), cover }, manifest }))
+        })
+    }
+
+    /// All snapshots, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Role`] for a writer; [`Error::Store`].
+    pub fn snapshots(&self, statements: &Statements) -> Result<Listing<Snapshot>> {
+        self.keys().need_reader("read snapshots")?;
+        let mut listing = Listing { snapshots: Vec::new(), bad: Vec::new() };
+        for name in self.snapshot_names(None)? {
+            match self.read_snapshot(&name, statements) {
+                Ok(found) => listing.snapshots.extend(found),
+                Err(error @ Error::Store { .. }) => return Err(error),
+                Err(error) => listing.bad.push(error),
+            }
+        }
+        listing.snapshots.sort_by_key(|s| (s.head.cover.started, s.head.id));
+        Ok(listing)
+    }
+
+    /// The covers of one writer's snapshots, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn heads(&self, writer: &WriterName, statements: &Statements) -> Result<Listing<SnapshotHead>> {
+        let mut listing = Listing { snapshots: Vec::new(), bad: Vec::new() };
+        for name in self.snapshot_names(Some(writer))? {
+            match self.read_head(&name, statements) {
+                Ok(found) => listing.snapshots.extend(found),
+                Err(error @ Error::Store { .. }) => return Err(error),
+                Err(error) => listing.bad.push(error),
+            }
+        }
+        listing.snapshots.sort_by_key(|s| (s.cover.started, s.id));
+        Ok(listing)
+    }
+
+    /// Writes a manifest that follows the heads of the writer's chain. Returns its id and cover.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn write_snapshot(
+        &self,
+        signer: &Signer,
+        chain: &[SnapshotHead],
+        started: Time,
+        host: &str,
+        manifest: &Manifest,
+    ) -> Result<SnapshotHead> {
+        let heads = chain_heads(chain);
+        let cover = Cover {
+            sequence: heads.iter().map(|h| h.cover.sequence).max().unwrap_or(0) + 1,
+            predecessors: heads.iter().map(|h| h.id).collect(),
+            started,
+            finished: Time::now(),
+            host: host.to_owned(),
+        };
+        let epoch = self.keys().current_epoch();
+        let random = &mut seal::system_random();
+        let object = signer
+            .seal_manifest(epoch, cover.encode(), &manifest.encode(), random)
+            .map_err(|e| Error::format("the new manifest", e))?;
+        let id = ObjectId::of(&object);
+        self.put(&Name::Snapshot(signer.writer().clone(), id), &object)?;
+        Ok(SnapshotHead { id, writer: signer.writer().clone(), cover })
+    }
+}
+
+/// The manifests that no other names as its predecessor, those with the greatest sequence numbers first, 16 at most (spec 9.1).
+pub fn chain_heads(chain: &[SnapshotHead]) -> Vec<&SnapshotHead> {
+    let named: HashSet<&ObjectId> = chain.iter().flat_map(|s| &s.cover.predecessors).collect();
+    let mut heads: Vec<&SnapshotHead> = chain.iter().filter(|s| !named.contains(&s.id)).collect();
+    heads.sort_by_key(|h| (std::cmp::Reverse(h.cover.sequence), h.id));
+    heads.truncate(16);
+    heads
+}
+
+/// Picks a snapshot by `latest`, its whole id or an unambiguous beginning of it.
+///
+/// # Errors
+/// [`Error::Usage`] when there is none or more than one.
+pub fn pick<'a>(snapshots: &'a [Snapshot], wanted: &str, matches: impl Fn(&Snapshot) -> bool) -> Result<&'a Snapshot> {
+    if wanted == "latest" {
+        return snapshots
+            .iter()
+            .rfind(|s| matches(s))
+            .ok_or_else(|| Error::Usage("the repository has no snapshot that fits".into()));
+    }
+    if wanted.len() < 4 {
+        return Err(Error::Usage(format!("{wanted:?} is too short for a snapshot's id: give 4 digits or more, or latest")));
+    }
+    let wanted = wanted.to_ascii_lowercase();
+    let mut found = snapshots.iter().filter(|s| s.head.id.to_hex().starts_with(&wanted));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (None, _) => Err(Error::Usage(format!("there is no snapshot {wanted}; `panther snapshots` lists them"))),
+        (Some(_), Some(_)) => Err(Error::Usage(format!("several snapshots begin with {wanted}: give more digits"))),
+    }
+}

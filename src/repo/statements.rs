@@ -1,0 +1,60 @@
+//! What the gc objects of a repository say, taken together (spec 10).
+
+use super::Repository;
+use crate::error::{Error, Result};
+use crate::format::gc::Gc;
+use crate::format::name::Name;
+use crate::id::ObjectId;
+use std::collections::{HashMap, HashSet};
+
+/// All statements in force.
+#[derive(Default, Debug)]
+pub struct Statements {
+    /// Packs that no new snapshot may rest on.
+    pub condemned: HashSet<ObjectId>,
+    /// Snapshots whose absence is no alarm.
+    pub forgotten: HashSet<ObjectId>,
+    /// Revoked keys, each with what stays valid.
+    pub revoked: HashMap<[u8; 32], HashSet<ObjectId>>,
+}
+
+impl Statements {
+    /// Whether an object signed by `key` is to be treated as if it were not there.
+    pub fn refuses(&self, key: &[u8; 32], object: &ObjectId) -> bool {
+        self.revoked.get(key).is_some_and(|accepted| !accepted.contains(object))
+    }
+
+    fn add(&mut self, gc: Gc) {
+        for (_, packs) in gc.condemned.into_iter().flat_map(|c| c.packs) {
+            self.condemned.extend(packs);
+        }
+        self.forgotten.extend(gc.forgotten);
+        for revoked in gc.revoked {
+            self.revoked.entry(revoked.key).or_default().extend(revoked.accepted);
+        }
+    }
+}
+
+impl Repository {
+    /// Lists and reads all gc objects.
+    ///
+    /// # Errors
+    /// [`Error::Store`], or what is wrong with one of them: none may be passed over.
+    pub fn statements(&self) -> Result<Statements> {
+        let mut all = Statements::default();
+        for (name, _) in self.list("gc/")? {
+            match self.signed(&name, |opened| Gc::decode(&opened.plaintext)) {
+                Ok(gc) => all.add(gc),
+                // Removed since it was listed: no longer in force.
+                Err(Error::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The name of a gc object.
+pub fn name_of(object: &[u8]) -> Name {
+    Name::Gc(ObjectId::of(object))
+}
