@@ -19,5 +19,7 @@
 pub mod backend;
 pub mod error;
 pub mod id;
+pub mod source;
+pub mod target;
 
 pub use error::{Error, Result};
