@@ -9,10 +9,10 @@
 //! 2. [`format`]: bytes to records and back, no I/O
 //! 3. [`chunk`], [`seal`], [`keys`]: pure functions on records and bytes
 //! 4. [`backend`]: where objects are kept
-//! 5. [`source`], [`target`], [`state`]: the file system read and written, and what is remembered of it
-//! 6. [`repo`]: a repository: opening, packing, finding blobs
-//! 7. [`ops`]: one use case a file
-//! 8. [`report`]: results as text and JSON, no I/O
+//! 5. [`source`], [`state`]: the file system read, and what is remembered of it
+//! 6. [`target`], [`repo`]: the file system written; a repository: opening, packing, finding blobs
+//! 7. `ops`: one use case a file
+//! 8. `report`: results as text and JSON, no I/O
 //!
 //! The binary (`src/bin/panther/`) stands on all of them.
 
@@ -22,7 +22,11 @@ pub mod error;
 pub mod format;
 pub mod id;
 pub mod keys;
+pub mod ops;
+pub mod repo;
 pub mod seal;
+pub mod source;
 pub mod state;
+pub mod target;
 
 pub use error::{Error, Result};

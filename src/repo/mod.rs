@@ -1,13 +1,14 @@
 //! A repository: made, opened, and its objects read with all checks.
 
-pub mod dedup;
+
 pub mod index;
 pub mod keyring;
-pub mod packer;
+
 pub mod reader;
 pub mod snapshots;
 pub mod statements;
-pub mod writer;
+pub mod tree;
+
 
 use crate::backend::{Backend, Body};
 use crate::error::{Error, FormatError, Result, StoreError};

@@ -1,0 +1,240 @@
+//! Reading blobs: segments are fetched, opened, decompressed and kept for a while; every blob is checked against its id.
+
+use super::Repository;
+use crate::error::{Error, FormatError, Result, StoreError};
+use crate::format::header::BlobKind;
+use crate::format::limits;
+use crate::format::name::Name;
+use crate::format::pack::{Codec, PREAMBLE_BYTES};
+use crate::id::BlobId;
+use crate::seal::PackSeal;
+use crate::state::State;
+use crate::state::blobs::{BlobView, PackInfo, Place};
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How much plaintext of segments is kept.
+const CACHE_BYTES: usize = 64 << 20;
+/// How many packs' keys are kept.
+const OPEN_PACKS: usize = 4_096;
+
+/// A verified blob: a part of a segment.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    segment: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl std::ops::Deref for Blob {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.segment[self.range.clone()]
+    }
+}
+
+/// A pack whose key is open.
+pub struct OpenPack {
+    /// What the index says of it.
+    pub info: Arc<PackInfo>,
+    name: String,
+    seal: PackSeal,
+}
+
+/// A segment: pack number and ordinal.
+type SegmentId = (u32, u16);
+
+#[derive(Default)]
+struct Cache {
+    segments: HashMap<SegmentId, Arc<Vec<u8>>>,
+    order: VecDeque<SegmentId>,
+    bytes: usize,
+}
+
+/// Reads blobs. May be used from many threads.
+pub struct BlobReader<'r> {
+    repo: &'r Repository,
+    view: BlobView,
+    packs: Mutex<HashMap<u32, Arc<OpenPack>>>,
+    cache: Mutex<Cache>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What the mutexes here guard is whole after every statement, so a panic elsewhere does not matter.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'r> BlobReader<'r> {
+    /// A reader over what `state` knows now.
+    ///
+    /// # Errors
+    /// [`Error::Role`] for a writer's key; [`Error::State`].
+    pub fn new(repo: &'r Repository, state: &State) -> Result<Self> {
+        repo.keys().need_reader("read blobs")?;
+        Ok(Self { repo, view: state.blob_view()?, packs: Mutex::default(), cache: Mutex::default() })
+    }
+
+    /// The repository.
+    pub fn repo(&self) -> &'r Repository {
+        self.repo
+    }
+
+    /// Where blobs are.
+    pub fn view(&self) -> &BlobView {
+        &self.view
+    }
+
+    /// Where a blob is.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when no index names it.
+    pub fn place(&self, kind: BlobKind, id: &BlobId) -> Result<Place> {
+        self.view.place(id)?.ok_or_else(|| Error::Missing(describe(kind, id)))
+    }
+
+    /// Reads a blob that should have `len_bytes` bytes and checks it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Damaged`], [`Error::Store`].
+    pub fn blob(&self, kind: BlobKind, id: &BlobId, len_bytes: u64) -> Result<Blob> {
+        let place = self.place(kind, id)?;
+        let segment = self.segment(place.pack, place.segment)?;
+        self.take(&segment, &place, kind, id, len_bytes)
+    }
+
+    /// The blob at `place` of a segment that was read, checked.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub fn take(
+        &self,
+        segment: &Arc<Vec<u8>>,
+        place: &Place,
+        kind: BlobKind,
+        id: &BlobId,
+        len_bytes: u64,
+    ) -> Result<Blob> {
+        let range = place.offset as usize..(place.offset + place.len_bytes) as usize;
+        let bad = |why| Error::format(describe(kind, id), FormatError::Invalid(why));
+        let bytes = segment.get(range.clone()).ok_or_else(|| bad("the index places it outside its segment"))?;
+        if bytes.len() as u64 != len_bytes {
+            return Err(bad("it has another length than the tree says"));
+        }
+        if self.repo.keys().blob_id(kind, bytes) != *id {
+            return Err(Error::format(describe(kind, id), FormatError::Hash));
+        }
+        Ok(Blob { segment: Arc::clone(segment), range })
+    }
+
+    /// The plaintext of a segment, from the cache or the store.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Damaged`], [`Error::Store`].
+    pub fn segment(&self, pack: u32, ordinal: u16) -> Result<Arc<Vec<u8>>> {
+        if let Some(found) = lock(&self.cache).segments.get(&(pack, ordinal)) {
+            return Ok(Arc::clone(found));
+        }
+        let open = self.open_pack(pack)?;
+        let plain = Arc::new(self.fetch(&open, ordinal)?);
+        self.keep((pack, ordinal), &plain);
+        Ok(plain)
+    }
+
+    fn keep(&self, id: SegmentId, plain: &Arc<Vec<u8>>) {
+        let mut cache = lock(&self.cache);
+        if cache.segments.insert(id, Arc::clone(plain)).is_none() {
+            cache.order.push_back(id);
+            cache.bytes += plain.len();
+        }
+        while cache.bytes > CACHE_BYTES && cache.order.len() > 1 {
+            if let Some(old) = cache.order.pop_front().and_then(|id| cache.segments.remove(&id)) {
+                cache.bytes -= old.len();
+            }
+        }
+    }
+
+    /// The pack with its key opened.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Damaged`], [`Error::Store`].
+    pub fn open_pack(&self, number: u32) -> Result<Arc<OpenPack>> {
+        if let Some(found) = lock(&self.packs).get(&number) {
+            return Ok(Arc::clone(found));
+        }
+        let info = self.view.pack(number)?;
+        let name = Name::Pack(info.writer.clone(), info.id);
+        let text = name.to_string();
+        let preamble = self.range(&text, 0, PREAMBLE_BYTES)?;
+        let header = self.repo.pack_header(&preamble, &name)?;
+        let bad = |e| Error::format(&text, e);
+        if header.kind != info.kind.pack() {
+            return Err(bad(FormatError::Invalid("it is of another kind than the index says")));
+        }
+        let preamble = preamble.first_chunk::<PREAMBLE_BYTES>().ok_or_else(|| bad(FormatError::Truncated))?;
+        let seal = PackSeal::open(preamble, self.repo.keys().private(header.epoch).map_err(bad)?).map_err(bad)?;
+        let open = Arc::new(OpenPack { info, name: text, seal });
+        let mut packs = lock(&self.packs);
+        if packs.len() >= OPEN_PACKS {
+            packs.clear();
+        }
+        packs.insert(number, Arc::clone(&open));
+        Ok(open)
+    }
+
+    /// Reads, opens and decompresses a segment.
+    fn fetch(&self, open: &OpenPack, ordinal: u16) -> Result<Vec<u8>> {
+        let bad = |e| Error::format(format!("segment {ordinal} of {}", open.name), e);
+        let place = open
+            .info
+            .segments
+            .get(usize::from(ordinal))
+            .ok_or_else(|| bad(FormatError::Invalid("the index names a segment that its pack does not have")))?;
+        let mut buffer = self.range(&open.name, place.offset, place.stored_bytes as usize)?;
+        open.seal.open_segment(ordinal.into(), &mut buffer).map_err(bad)?;
+        decompress(buffer, place.codec, place.plain_bytes).map_err(bad)
+    }
+
+    fn range(&self, name: &str, offset: u64, len_bytes: usize) -> Result<Vec<u8>> {
+        self.repo.backend().get_range(name, offset, len_bytes).map_err(|e| match e {
+            StoreError::NotFound => Error::Missing(name.to_owned()),
+            StoreError::Length { .. } => Error::format(name, FormatError::Truncated),
+            other => Error::store("read", name, other),
+        })
+    }
+}
+
+/// Undoes a segment's codec.
+///
+/// # Errors
+/// [`FormatError`] when it does not give exactly `plain_bytes` bytes.
+pub fn decompress(bytes: Vec<u8>, codec: Codec, plain_bytes: u32) -> Result<Vec<u8>, FormatError> {
+    thread_local! {
+        static CONTEXT: std::cell::RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { std::cell::RefCell::new(None) };
+    }
+    let wrong = FormatError::Invalid("it does not decompress to the length that was stated");
+    if u64::from(plain_bytes) > limits::BLOB_BYTES {
+        return Err(wrong);
+    }
+    let plain = match codec {
+        Codec::None => bytes,
+        Codec::Zstd => CONTEXT.with_borrow_mut(|context| {
+            if context.is_none() {
+                let mut made = zstd::bulk::Decompressor::new().map_err(|_| FormatError::Invalid("zstd cannot start"))?;
+                // A window of at most 16 MiB (spec 6).
+                made.window_log_max(24).map_err(|_| FormatError::Invalid("zstd cannot start"))?;
+                *context = Some(made);
+            }
+            let context = context.as_mut().ok_or(FormatError::Invalid("zstd cannot start"))?;
+            context.decompress(&bytes, plain_bytes as usize).map_err(|_| wrong.clone())
+        })?,
+    };
+    if plain.len() == plain_bytes as usize { Ok(plain) } else { Err(wrong) }
+}
+
+/// A blob, for messages.
+pub fn describe(kind: BlobKind, id: &BlobId) -> String {
+    match kind {
+        BlobKind::Data => format!("data blob {id}"),
+        BlobKind::Tree => format!("tree blob {id}"),
+    }
+}

@@ -1,0 +1,14 @@
+//! The file system as it is written by a restore: objects, then their attributes.
+//!
+//! Whoever else can write to the target may swap a directory for a symlink at any time. So nothing here resolves a
+//! path of more than one step below the target's root: each directory is opened by one name in the handle of the
+//! one above it, and no symlink is followed.
+
+mod attrs;
+mod dir;
+mod owner;
+mod remove;
+
+pub use attrs::{AttrProblem, Attrs, Policy, apply, apply_fd};
+pub use dir::TargetDir;
+pub use owner::OwnerMap;
