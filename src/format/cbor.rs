@@ -51,6 +51,10 @@ impl Enc {
     pub fn map(&mut self, len: usize) {
         let _ = self.0.map(len as u64);
     }
+    /// `true`.
+    pub fn yes(&mut self) {
+        let _ = self.0.bool(true);
+    }
     /// A key and an unsigned integer.
     pub fn pair_uint(&mut self, key: u64, value: u64) {
         self.uint(key);
@@ -221,6 +225,14 @@ impl<'a> Dec<'a> {
         let value = read(self)?;
         self.depth -= 1;
         Ok(value)
+    }
+
+    /// `true`: what else could be there is left out.
+    ///
+    /// # Errors
+    /// When something else stands there.
+    pub fn yes(&mut self) -> Res<bool> {
+        if self.token("true is wanted", Decoder::bool)? { Ok(true) } else { Err(FormatError::Invalid("true is wanted")) }
     }
 
     fn array_head(&mut self) -> Res<u64> {

@@ -21,6 +21,8 @@ pub struct PackRecord {
     pub segments: Vec<Segment>,
     /// In whose folder it lies.
     pub writer: WriterName,
+    /// Whether the signer wrote it or has checked every blob in it.
+    pub checked: bool,
 }
 
 /// The content of an index object.
@@ -34,17 +36,21 @@ pub struct Index {
 
 impl PackRecord {
     fn encode(&self, e: &mut Enc) {
-        e.map(5);
+        e.map(5 + usize::from(self.checked));
         e.pair_bytes(0, &self.id.0);
         e.pair_uint(1, self.kind.pack() as u64);
         e.pair_uint(2, self.size_bytes);
         e.uint(3);
         encode_segments(&self.segments, e);
         e.pair_text(4, self.writer.as_str());
+        if self.checked {
+            e.uint(5);
+            e.yes();
+        }
     }
 
     fn decode(d: &mut Dec<'_>) -> Result<Self, FormatError> {
-        let (mut id, mut kind, mut size, mut segments, mut writer) = (None, None, None, None, None);
+        let (mut id, mut kind, mut size, mut segments, mut writer, mut checked) = (None, None, None, None, None, false);
         d.map(|d, key| {
             match key {
                 0 => id = Some(ObjectId(d.fixed("pack id")?)),
@@ -52,11 +58,12 @@ impl PackRecord {
                 2 => size = Some(d.uint_max("pack size", limits::PACK_BYTES)?),
                 3 => segments = Some(decode_segments(d)?),
                 4 => writer = Some(decode_writer(d)?),
+                5 => checked = d.yes()?,
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        let record = Self { id: need(id)?, kind: need(kind)?, size_bytes: need(size)?, segments: need(segments)?, writer: need(writer)? };
+        let record = Self { id: need(id)?, kind: need(kind)?, size_bytes: need(size)?, segments: need(segments)?, writer: need(writer)?, checked };
         let stored: u64 = record.segments.iter().map(|s| u64::from(s.stored_bytes)).sum();
         if stored + (PREAMBLE_BYTES + TRAILER_BYTES) as u64 >= record.size_bytes {
             return Err(FormatError::Invalid("a pack's segments are larger than the pack"));

@@ -86,13 +86,10 @@ pub struct KeyFile {
 }
 
 impl KeyFile {
-    /// The plaintext to be wrapped by age.
-    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+    /// The body that the root key signs.
+    pub fn encode_body(&self) -> Zeroizing<Vec<u8>> {
         // Roomy from the start: a growing vector would leave copies of secrets behind.
-        let mut e = Enc::onto(Vec::with_capacity(8 << 10));
-        e.array(3);
-        e.text("panther key");
-        e.uint(1);
+        let mut e = Enc::onto(Vec::with_capacity(64 << 10));
         e.map(7 + usize::from(self.identity.is_some()) + usize::from(self.root_seed.is_some()));
         e.pair_bytes(0, &self.repo.0);
         e.pair_bytes(1, &self.config_hash.0);
@@ -128,13 +125,24 @@ impl KeyFile {
         Zeroizing::new(e.done())
     }
 
-    /// Decodes a plaintext. Whether the keys fit each other is checked by [`crate::keys`].
+    /// The plaintext to be wrapped by age, from the body and its signature.
+    pub fn wrap(body: &[u8], signature: &[u8; 64]) -> Zeroizing<Vec<u8>> {
+        let mut e = Enc::onto(Vec::with_capacity(body.len() + 128));
+        e.array(4);
+        e.text("panther key");
+        e.uint(1);
+        e.bytes(body);
+        e.bytes(signature);
+        Zeroizing::new(e.done())
+    }
+
+    /// Takes a plaintext apart: the signed body and the signature, which is not checked here.
     ///
     /// # Errors
     /// [`FormatError`].
-    pub fn decode(plaintext: &[u8]) -> Result<Self, FormatError> {
+    pub fn unwrap(plaintext: &[u8]) -> Result<(&[u8], [u8; 64]), FormatError> {
         let mut d = Dec::new(plaintext);
-        let key = d.tuple(3, |d| {
+        let parts = d.tuple(4, |d| {
             if d.text("magic", 16)? != "panther key" {
                 return Err(FormatError::Invalid("it is not a panther key"));
             }
@@ -142,8 +150,19 @@ impl KeyFile {
             if version != 1 {
                 return Err(FormatError::Version(version));
             }
-            Self::decode_body(d)
+            Ok((d.bytes("body", limits::SMALL_OBJECT_BYTES)?, d.fixed("signature")?))
         })?;
+        d.finish()?;
+        Ok(parts)
+    }
+
+    /// Decodes a body. Whether the keys fit each other is checked by [`crate::keys`].
+    ///
+    /// # Errors
+    /// [`FormatError`].
+    pub fn decode(body: &[u8]) -> Result<Self, FormatError> {
+        let mut d = Dec::new(body);
+        let key = Self::decode_body(&mut d)?;
         d.finish()?;
         Ok(key)
     }

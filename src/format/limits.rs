@@ -57,6 +57,6 @@ pub const TEXT_BYTES: u64 = 4_096;
 /// Predecessors of a manifest.
 pub const PREDECESSORS: u64 = 16;
 /// Epochs in a key file.
-pub const EPOCHS: u64 = 1_024;
+pub const EPOCHS: u64 = 256;
 /// Nesting of CBOR structures.
 pub const NESTING: u32 = 16;

@@ -21,6 +21,8 @@ pub enum Codec {
     None,
     /// One zstd frame.
     Zstd,
+    /// One that a newer program knows; such a segment cannot be read.
+    Other(u64),
 }
 
 /// A segment as the table of contents and the index describe it.
@@ -44,6 +46,7 @@ impl Segment {
         e.uint(match self.codec {
             Codec::None => 0,
             Codec::Zstd => 1,
+            Codec::Other(number) => number,
         });
         let mut joined = Vec::with_capacity(self.blobs.len() * 32);
         for (id, _) in &self.blobs {
@@ -64,7 +67,7 @@ impl Segment {
             let codec = match d.uint()? {
                 0 => Codec::None,
                 1 => Codec::Zstd,
-                other => return Err(FormatError::Feature { what: "codec", number: i64::try_from(other).unwrap_or(i64::MAX) }),
+                other => Codec::Other(other),
             };
             let ids = d.ids("blobs in a segment", limits::SEGMENT_BLOBS, BlobId)?;
             let (lengths, rest) = d.bytes("blob lengths", limits::SEGMENT_BLOBS * 4)?.as_chunks::<4>();

@@ -18,9 +18,28 @@ fn derive(context: &str, material: &[u8]) -> [u8; 32] {
     blake3::derive_key(context, material)
 }
 
+/// The body of a key file with its signature: what age wraps.
+#[derive(Clone)]
+pub struct SignedKey {
+    /// The encoded [`KeyFile`].
+    pub body: Zeroizing<Vec<u8>>,
+    /// By the root key.
+    pub signature: [u8; 64],
+}
+
+impl SignedKey {
+    /// Signs `file`.
+    pub fn new(file: &KeyFile, root_seed: &Secret) -> Self {
+        let body = file.encode_body();
+        let signature = seal::sign_key(&body, root_seed);
+        Self { body, signature }
+    }
+}
+
 /// The open keys of a repository.
 pub struct Keyring {
     file: KeyFile,
+    signed: SignedKey,
     verifier: Verifier,
     data_key: Secret,
     tree_key: Secret,
@@ -29,11 +48,13 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// The keys of `file`, checked against the configuration and against each other.
+    /// The keys of `signed`, verified and checked against the configuration and against each other.
     ///
     /// # Errors
     /// [`FormatError`] when they do not fit.
-    pub fn new(file: KeyFile, config: &Config, config_hash: ObjectId) -> Result<Self, FormatError> {
+    pub fn new(signed: SignedKey, config: &Config, config_hash: ObjectId) -> Result<Self, FormatError> {
+        seal::verify_key(&signed.body, &signed.signature, &config.root_key)?;
+        let file = KeyFile::decode(&signed.body)?;
         if file.repo != config.repo {
             return Err(FormatError::Invalid("the key is for another repository"));
         }
@@ -47,7 +68,10 @@ impl Keyring {
         }
         let verifier = Verifier { repo: config.repo, root_key: config.root_key };
         if let Some(identity) = &file.identity {
-            verifier.certificate(&identity.certificate)?;
+            let cert = verifier.certificate(&identity.certificate)?;
+            if cert.role != SignerRole::Writer || cert.key != seal::public_of_seed(&identity.seed) {
+                return Err(FormatError::Signature("the writer's certificate is not for this key"));
+            }
         }
         let secret = &file.repo_secret.0;
         Ok(Self {
@@ -57,6 +81,7 @@ impl Keyring {
             chunker: Chunker::new(&derive("panther v1 chunker", secret), &config.params),
             verifier,
             file,
+            signed,
         })
     }
 
@@ -157,26 +182,38 @@ impl Keyring {
         Signer::certify(self.repo(), writer.clone(), SignerRole::Admin, self.file.created, seed, root_seed)
     }
 
-    /// The content of a new key file of `role`; for a writer, with a new identity named `writer`.
+    /// This key, to be wrapped anew: for a new passphrase, or another recipient.
+    pub fn own(&self) -> &SignedKey {
+        &self.signed
+    }
+
+    /// When and under which label this key was made.
+    pub fn label(&self) -> (&str, Time) {
+        (&self.file.label, self.file.created)
+    }
+
+    /// A new key of `role`; for a writer, with a new identity named `writer`.
     ///
     /// # Errors
-    /// [`Error::Role`] when the holder lacks what the new key should have.
-    pub fn derive_file(
+    /// [`Error::Role`] unless the holder is an admin: nobody else can sign it.
+    pub fn derive_key(
         &self,
         role: Role,
         label: &str,
         writer: Option<&WriterName>,
         random: &mut impl CryptoRng,
-    ) -> Result<KeyFile> {
+    ) -> Result<SignedKey> {
+        let signing = self.file.root_seed.clone();
+        let root_seed = signing.ok_or(Error::Role { have: self.role().as_str(), what: "make a new key" })?;
         let mut file = self.file.clone();
         file.label = label.to_owned();
         file.created = Time::now();
         file.role = role;
-        match (self.role(), role) {
-            (Role::Admin, Role::Admin) | (Role::Writer, Role::Writer) | (Role::Reader, Role::Reader) => {}
-            (Role::Admin, Role::Reader) => file.root_seed = None,
-            (Role::Admin, Role::Writer) => {
-                let root_seed = file.root_seed.take().ok_or(Error::Role { have: "admin", what: "certify" })?;
+        match role {
+            Role::Admin => {}
+            Role::Reader => file.root_seed = None,
+            Role::Writer => {
+                file.root_seed = None;
                 let writer =
                     writer.ok_or_else(|| Error::Usage("a writer's key needs a name: add --writer NAME".into()))?;
                 let seed = Secret(seal::random32(random));
@@ -186,14 +223,13 @@ impl Keyring {
                     Some(WriterIdentity { seed: signer.seed().clone(), certificate: signer.certificate().to_vec() });
                 file.epochs.iter_mut().for_each(|e| e.private = None);
             }
-            (have, _) => return Err(Error::Role { have: have.as_str(), what: "make such a key" }),
         }
-        Ok(file)
+        Ok(SignedKey::new(&file, &root_seed))
     }
 }
 
 /// Makes the configuration and the first (admin's) key of a new repository: the bytes of `panther.cbor` and the key.
-pub fn create(params: Params, label: &str, random: &mut impl CryptoRng) -> (Vec<u8>, Config, KeyFile) {
+pub fn create(params: Params, label: &str, random: &mut impl CryptoRng) -> (Vec<u8>, Config, SignedKey) {
     let repo = RepoId(seal::random32(random));
     let root_seed = Secret(seal::random32(random));
     let created = Time::now();
@@ -211,7 +247,7 @@ pub fn create(params: Params, label: &str, random: &mut impl CryptoRng) -> (Vec<
         repo_secret: Secret(seal::random32(random)),
         epochs: vec![epoch],
         identity: None,
-        root_seed: Some(root_seed),
+        root_seed: Some(root_seed.clone()),
     };
-    (object, config, file)
+    (object, config, SignedKey::new(&file, &root_seed))
 }

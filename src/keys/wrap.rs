@@ -2,6 +2,7 @@
 
 use crate::error::{Error, FormatError, Result};
 use crate::format::keyfile::KeyFile;
+use crate::keys::SignedKey;
 use crate::format::limits;
 use age::secrecy::{ExposeSecret, SecretString};
 use std::io::Read;
@@ -65,7 +66,7 @@ impl Opener {
     ///
     /// # Errors
     /// [`FormatError`] when it is not an age file, or opens and holds no key.
-    pub fn open(&self, object: &[u8]) -> Result<Option<KeyFile>, FormatError> {
+    pub fn open(&self, object: &[u8]) -> Result<Option<SignedKey>, FormatError> {
         if object.len() as u64 > limits::SMALL_OBJECT_BYTES {
             return Err(FormatError::Limit {
                 what: "key file",
@@ -95,12 +96,13 @@ impl Opener {
             // A wrong passphrase is KeyDecryptionFailed; everything else is damage.
             Err(_) => return Err(FormatError::Seal("the age file")),
         };
-        let mut plaintext = Zeroizing::new(Vec::with_capacity(8 << 10));
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(64 << 10));
         reader
             .take(limits::SMALL_OBJECT_BYTES)
             .read_to_end(&mut plaintext)
             .map_err(|_| FormatError::Seal("the age file"))?;
-        KeyFile::decode(&plaintext).map(Some)
+        let (body, signature) = KeyFile::unwrap(&plaintext)?;
+        Ok(Some(SignedKey { body: Zeroizing::new(body.to_vec()), signature }))
     }
 }
 
@@ -114,11 +116,11 @@ impl Recipient {
             .map_err(|why| Error::Usage(format!("{text:?} is no age recipient (age1…): {why}")))
     }
 
-    /// Wraps `file`: the bytes of a key object.
+    /// Wraps `key`: the bytes of a key object.
     ///
     /// # Errors
     /// [`FormatError`] when age refuses the recipients.
-    pub fn wrap(&self, file: &KeyFile, work_factor: u8) -> Result<Vec<u8>, FormatError> {
+    pub fn wrap(&self, key: &SignedKey, work_factor: u8) -> Result<Vec<u8>, FormatError> {
         let refused = |_| FormatError::Invalid("age refuses these recipients");
         let scrypt;
         let recipients: Vec<&dyn age::Recipient> = match self {
@@ -134,7 +136,7 @@ impl Recipient {
         let mut object = Vec::new();
         let sealing = |_| FormatError::Invalid("age cannot seal the key");
         let mut writer = encryptor.wrap_output(&mut object).map_err(sealing)?;
-        std::io::Write::write_all(&mut writer, &file.encode()).map_err(sealing)?;
+        std::io::Write::write_all(&mut writer, &KeyFile::wrap(&key.body, &key.signature)).map_err(sealing)?;
         writer.finish().map_err(sealing)?;
         Ok(object)
     }

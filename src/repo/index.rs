@@ -82,7 +82,7 @@ impl Repository {
         statements: &Statements,
     ) -> Result<Option<(Index, bool)>> {
         self.signed(name, |opened| {
-            if name.id().is_some_and(|id| statements.refuses(&opened.cert.key, &id)) {
+            if name.id().is_some_and(|id| statements.refuses(&opened.cert, &id)) {
                 return Ok(None);
             }
             let index = Index::decode(&opened.plaintext)?;

@@ -22,7 +22,7 @@ pub(super) fn open(
         let Name::Key(id) = name else { continue };
         let opened = get(backend, &name, limits::SMALL_OBJECT_BYTES).and_then(|object| {
             let file = opener.open(&object).map_err(|e| Error::format(&name, e))?;
-            file.map(|file| Keyring::new(file, config, config_hash)).transpose().map_err(|e| Error::format(&name, e))
+            file.map(|key| Keyring::new(key, config, config_hash)).transpose().map_err(|e| Error::format(&name, e))
         });
         match opened {
             Ok(Some(keys)) => return Ok((id, keys)),

@@ -43,12 +43,12 @@ impl Repository {
             Err(StoreError::NotFound) => {}
             Err(error) => return Err(Error::store("look for", Name::Config, error)),
         }
-        let (object, config, file) = keys::create(Params::default(), label, &mut seal::system_random());
-        let wrapped = recipient.wrap(&file, work_factor).map_err(|e| Error::format("the new key", e))?;
+        let (object, config, key) = keys::create(Params::default(), label, &mut seal::system_random());
+        let wrapped = recipient.wrap(&key, work_factor).map_err(|e| Error::format("the new key", e))?;
         let key_id = ObjectId::of(&wrapped);
         put(&*backend, &Name::Key(key_id), &wrapped)?;
         put(&*backend, &Name::Config, &object)?;
-        let keys = Keyring::new(file, &config, Config::hash(&object)).map_err(|e| Error::format("the new key", e))?;
+        let keys = Keyring::new(key, &config, Config::hash(&object)).map_err(|e| Error::format("the new key", e))?;
         Ok(Self { backend, config, keys, key_id })
     }
 

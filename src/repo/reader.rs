@@ -217,6 +217,9 @@ pub fn decompress(bytes: Vec<u8>, codec: Codec, plain_bytes: u32) -> Result<Vec<
     }
     let plain = match codec {
         Codec::None => bytes,
+        Codec::Other(number) => {
+            return Err(FormatError::Feature { what: "codec", number: i64::try_from(number).unwrap_or(i64::MAX) });
+        }
         Codec::Zstd => CONTEXT.with_borrow_mut(|context| {
             if context.is_none() {
                 let mut made = zstd::bulk::Decompressor::new().map_err(|_| FormatError::Invalid("zstd cannot start"))?;

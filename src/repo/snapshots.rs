@@ -70,7 +70,7 @@ impl Repository {
     pub fn read_head(&self, name: &Name, statements: &Statements) -> Result<Option<SnapshotHead>> {
         let Name::Snapshot(writer, id) = name else { return Ok(None) };
         self.signed(name, |opened| {
-            if statements.refuses(&opened.cert.key, id) {
+            if statements.refuses(&opened.cert, id) {
                 return Ok(None);
             }
             let cover = Cover::decode(&opened.plaintext)?;
@@ -85,7 +85,7 @@ impl Repository {
     pub fn read_snapshot(&self, name: &Name, statements: &Statements) -> Result<Option<Snapshot>> {
         let Name::Snapshot(writer, id) = name else { return Ok(None) };
         self.signed(name, |opened| {
-            if statements.refuses(&opened.cert.key, id) {
+            if statements.refuses(&opened.cert, id) {
                 return Ok(None);
             }
             let cover = Cover::decode(&opened.plaintext)?;

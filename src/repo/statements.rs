@@ -2,6 +2,7 @@
 
 use super::Repository;
 use crate::error::{Error, Result};
+use crate::format::cert::{CertBody, SignerRole};
 use crate::format::gc::Gc;
 use crate::format::name::Name;
 use crate::id::ObjectId;
@@ -19,9 +20,10 @@ pub struct Statements {
 }
 
 impl Statements {
-    /// Whether an object signed by `key` is to be treated as if it were not there.
-    pub fn refuses(&self, key: &[u8; 32], object: &ObjectId) -> bool {
-        self.revoked.get(key).is_some_and(|accepted| !accepted.contains(object))
+    /// Whether an object signed with `cert` is to be treated as if it were not there. An admin's key cannot be revoked.
+    pub fn refuses(&self, cert: &CertBody, object: &ObjectId) -> bool {
+        cert.role == SignerRole::Writer
+            && self.revoked.get(&cert.key).is_some_and(|accepted| !accepted.contains(object))
     }
 
     fn add(&mut self, gc: Gc) {
@@ -30,7 +32,12 @@ impl Statements {
         }
         self.forgotten.extend(gc.forgotten);
         for revoked in gc.revoked {
-            self.revoked.entry(revoked.key).or_default().extend(revoked.accepted);
+            let accepted: HashSet<ObjectId> = revoked.accepted.into_iter().collect();
+            // Where several revoke a key, an object is valid only if each accepts it.
+            self.revoked
+                .entry(revoked.key)
+                .and_modify(|both| both.retain(|id| accepted.contains(id)))
+                .or_insert(accepted);
         }
     }
 }

@@ -5,7 +5,7 @@ mod signed;
 
 pub use pack::{PackKey, PackSeal};
 pub use signed::{Opened, Signer, Verifier};
-pub(crate) use signed::{open_config, sign_config};
+pub(crate) use signed::{open_config, sign_config, sign_key, verify_key};
 
 use crate::error::FormatError;
 use chacha20poly1305::aead::AeadInOut;

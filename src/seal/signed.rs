@@ -14,6 +14,7 @@ use rand_core::CryptoRng;
 const OBJECT: &[u8] = b"panther v1 object\0";
 const CERTIFICATE: &[u8] = b"panther v1 certificate\0";
 const CONFIG: &[u8] = b"panther v1 config\0";
+const KEY: &[u8] = b"panther v1 key\0";
 const MANIFEST_INFO: &[u8] = b"panther v1 manifest";
 
 fn sign(seed: &[u8; 32], context: &[u8], message: &[u8]) -> [u8; 64] {
@@ -42,6 +43,19 @@ pub(crate) fn sign_config(config: &Config, root_seed: &Secret) -> Vec<u8> {
     let body = config.encode_body();
     let signature = sign(&root_seed.0, CONFIG, &body);
     Config::wrap(&body, &signature)
+}
+
+/// Signs the body of a key file.
+pub(crate) fn sign_key(body: &[u8], root_seed: &Secret) -> [u8; 64] {
+    sign(&root_seed.0, KEY, body)
+}
+
+/// Verifies the signature of a key file's body.
+///
+/// # Errors
+/// [`FormatError::Signature`].
+pub(crate) fn verify_key(body: &[u8], signature: &[u8; 64], root_key: &[u8; 32]) -> Result<(), FormatError> {
+    verify(root_key, KEY, body, signature, "of the key")
 }
 
 /// Decodes `panther.cbor` and verifies its signature.

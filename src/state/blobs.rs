@@ -134,7 +134,11 @@ impl PackInfo {
         for s in &self.segments {
             out.extend_from_slice(&s.stored_bytes.to_le_bytes());
             out.extend_from_slice(&s.plain_bytes.to_le_bytes());
-            out.push(u8::from(s.codec == Codec::Zstd));
+            out.push(match s.codec {
+                Codec::None => 0,
+                Codec::Zstd => 1,
+                Codec::Other(_) => 2,
+            });
         }
         out
     }
@@ -151,7 +155,11 @@ impl PackInfo {
         for s in rest.as_chunks::<9>().0 {
             let stored_bytes = u32::from_le_bytes([s[0], s[1], s[2], s[3]]);
             let plain_bytes = u32::from_le_bytes([s[4], s[5], s[6], s[7]]);
-            let codec = if s[8] == 1 { Codec::Zstd } else { Codec::None };
+            let codec = match s[8] {
+                0 => Codec::None,
+                1 => Codec::Zstd,
+                other => Codec::Other(other.into()),
+            };
             segments.push(SegmentPlace { offset, stored_bytes, plain_bytes, codec });
             offset += u64::from(stored_bytes);
         }
@@ -363,7 +371,10 @@ fn push_places(pack: u32, ordinal: usize, segment: &Segment, out: &mut Vec<(Blob
     Ok(())
 }
 
-/// All packs of an index, each with the same trust.
-pub fn with_trust(index: Index, trusted: bool) -> impl Iterator<Item = (PackRecord, bool)> {
-    index.packs.into_iter().map(move |pack| (pack, trusted))
+/// All packs of an index, trusted if its signer is and vouches for the pack (spec 7).
+pub fn with_trust(index: Index, signer_trusted: bool) -> impl Iterator<Item = (PackRecord, bool)> {
+    index.packs.into_iter().map(move |pack| {
+        let trusted = signer_trusted && pack.checked;
+        (pack, trusted)
+    })
 }
