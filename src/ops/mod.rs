@@ -2,5 +2,6 @@
 
 pub mod backup;
 pub mod progress;
+pub mod restore;
 
 pub use progress::{Progress, Silent, Totals};
