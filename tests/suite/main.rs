@@ -1,1 +1,4 @@
-fn main() {}
+//! All integration tests in one program: linking is the slow part.
+#![allow(clippy::unwrap_used)]
+
+mod floors;
