@@ -9,10 +9,11 @@
 //! 2. [`format`]: bytes to records and back, no I/O
 //! 3. [`chunk`], [`seal`], [`keys`]: pure functions on records and bytes
 //! 4. [`backend`]: where objects are kept
-//! 5. [`source`], [`state`]: the file system read, and what is remembered of it
-//! 6. [`target`], [`repo`]: the file system written; a repository: opening, packing, finding blobs
-//! 7. `ops`: one use case a file
-//! 8. `report`: results as text and JSON, no I/O
+//! 5. [`state`]: what this machine remembers
+//! 6. [`source`]: the file system read
+//! 7. [`target`], [`repo`]: the file system written; a repository: opening, packing, finding blobs
+//! 8. [`ops`]: one use case a file
+//! 9. `report`: results as text and JSON, no I/O
 //!
 //! The binary (`src/bin/panther/`) stands on all of them.
 

@@ -1,13 +1,17 @@
 //! A repository: made, opened, and its objects read with all checks.
 
 
+pub mod dedup;
 pub mod index;
 pub mod keyring;
 
+mod commit;
+mod packer;
 pub mod reader;
 pub mod snapshots;
 pub mod statements;
 pub mod tree;
+pub mod writer;
 
 
 use crate::backend::{Backend, Body};

@@ -8,6 +8,7 @@ use crate::format::snapshot::{Cover, Manifest};
 use crate::format::time::Time;
 use crate::id::{ObjectId, WriterName};
 use crate::seal::{self, Signer};
+use crate::state::State;
 use std::collections::HashSet;
 
 /// A snapshot as writers can see it.
@@ -112,18 +113,37 @@ impl Repository {
         Ok(listing)
     }
 
-    /// The covers of one writer's snapshots, oldest first.
+    /// The covers of one writer's snapshots, oldest first. Those seen before come from `state`: only new ones are read from the store.
     ///
     /// # Errors
-    /// [`Error::Store`].
-    pub fn heads(&self, writer: &WriterName, statements: &Statements) -> Result<Listing<SnapshotHead>> {
+    /// [`Error::Store`], [`Error::State`].
+    pub fn heads(
+        &self,
+        writer: &WriterName,
+        state: &State,
+        statements: &Statements,
+    ) -> Result<Listing<SnapshotHead>> {
         let mut listing = Listing { snapshots: Vec::new(), bad: Vec::new() };
+        let mut fresh = Vec::new();
         for name in self.snapshot_names(Some(writer))? {
+            let Some(id) = name.id() else { continue };
+            // A revocation may concern what was seen before it.
+            let known = if statements.revoked.is_empty() { state.note(&cover_note(&id))? } else { None };
+            if let Some(cover) = known.and_then(|bytes| Cover::decode(&bytes).ok()) {
+                listing.snapshots.push(SnapshotHead { id, writer: writer.clone(), cover });
+                continue;
+            }
             match self.read_head(&name, statements) {
-                Ok(found) => listing.snapshots.extend(found),
+                Ok(found) => {
+                    fresh.extend(found.iter().map(|head| (cover_note(&id), head.cover.encode())));
+                    listing.snapshots.extend(found);
+                }
                 Err(error @ Error::Store { .. }) => return Err(error),
                 Err(error) => listing.bad.push(error),
             }
+        }
+        if !fresh.is_empty() {
+            state.set_notes(&fresh)?;
         }
         listing.snapshots.sort_by_key(|s| (s.cover.started, s.id));
         Ok(listing)
@@ -158,6 +178,11 @@ impl Repository {
         self.put(&Name::Snapshot(signer.writer().clone(), id), &object)?;
         Ok(SnapshotHead { id, writer: signer.writer().clone(), cover })
     }
+}
+
+/// Under which name a cover is kept in the state.
+fn cover_note(id: &ObjectId) -> Vec<u8> {
+    [b"cover ", &id.0[..]].concat()
 }
 
 /// The manifests that no other names as its predecessor, those with the greatest sequence numbers first, 16 at most (spec 9.1).

@@ -4,11 +4,14 @@
 //! calls as the kernel allows.
 
 mod exclude;
+pub mod items;
 mod meta;
 mod names;
 mod owners;
+pub mod read;
 mod regions;
 mod size;
+pub mod walk;
 mod xattr;
 
 pub use exclude::{CACHE_TAG_NAME, ExcludeOptions, Excludes, is_cache_dir};

@@ -13,6 +13,8 @@ use crate::id::RepoId;
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::path::{Path, PathBuf};
 
+/// Small things under names of their own: covers of manifests, figures of the last run.
+const NOTES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("notes");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Raised whenever the tables change; another number means: start anew.
 const SCHEMA: &[u8] = b"panther state 1";
@@ -86,6 +88,7 @@ impl State {
             blobs::create_tables(self, &write)?;
             dirs::create_tables(self, &write)?;
             session::create_tables(self, &write)?;
+            write.open_table(NOTES).map_err(|e| self.failed(e))?;
         }
         self.commit(write)?;
         Ok(found != Some(false))
@@ -94,6 +97,31 @@ impl State {
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What was noted under `name`.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn note(&self, name: &[u8]) -> Result<Option<Vec<u8>>> {
+        let table = self.read()?.open_table(NOTES).map_err(|e| self.failed(e))?;
+        let found = table.get(name).map_err(|e| self.failed(e))?;
+        Ok(found.map(|value| value.value().to_vec()))
+    }
+
+    /// Notes values under names; an earlier one is replaced.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn set_notes(&self, notes: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
+        let write = self.write(Durability::Immediate)?;
+        {
+            let mut table = write.open_table(NOTES).map_err(|e| self.failed(e))?;
+            for (name, value) in notes {
+                table.insert(&name[..], &value[..]).map_err(|e| self.failed(e))?;
+            }
+        }
+        self.commit(write)
     }
 
     pub(crate) fn read(&self) -> Result<ReadTransaction> {

@@ -1,0 +1,164 @@
+//! Content lists, built record by record (spec 5.3).
+
+use crate::chunk::list_cut;
+use crate::error::Result;
+use crate::format::content::{ContentRoot, Record};
+use crate::format::header::BlobKind;
+use crate::format::limits::ROOT_RECORDS;
+use crate::id::BlobId;
+
+/// One depth of a list.
+#[derive(Default)]
+struct Level {
+    /// Records since the last cut.
+    node: Vec<Record>,
+    /// Records in all.
+    count: u64,
+}
+
+/// Builds a content tree from its records.
+#[derive(Default)]
+pub(super) struct ContentBuilder {
+    levels: Vec<Level>,
+}
+
+/// Where tree blobs go: computes the id and stores the blob.
+pub(super) trait TreeStore {
+    fn store_tree(&mut self, bytes: &[u8]) -> Result<BlobId>;
+}
+
+impl ContentBuilder {
+    /// Adds a record; adjoining holes become one.
+    pub fn push(&mut self, record: Record, store: &mut dyn TreeStore) -> Result<()> {
+        self.push_at(0, record, store)
+    }
+
+    fn push_at(&mut self, depth: usize, record: Record, store: &mut dyn TreeStore) -> Result<()> {
+        if self.levels.len() <= depth {
+            self.levels.push(Level::default());
+        }
+        let level = &mut self.levels[depth];
+        level.node.push(record);
+        level.count += 1;
+        if list_cut(level.node.len(), &record.id) { self.cut(depth, store) } else { Ok(()) }
+    }
+
+    fn cut(&mut self, depth: usize, store: &mut dyn TreeStore) -> Result<()> {
+        let node = std::mem::take(&mut self.levels[depth].node);
+        let mut bytes = Vec::with_capacity(node.len() * crate::format::content::RECORD_BYTES);
+        let mut len_bytes = 0;
+        for record in &node {
+            record.encode(&mut bytes);
+            len_bytes += record.len_bytes;
+        }
+        let id = store.store_tree(&bytes)?;
+        self.push_at(depth + 1, Record { id, len_bytes }, store)
+    }
+
+    /// The root.
+    pub fn finish(mut self, store: &mut dyn TreeStore) -> Result<ContentRoot> {
+        let mut depth = 0;
+        while let Some(level) = self.levels.get_mut(depth) {
+            if level.count <= ROOT_RECORDS {
+                return Ok(ContentRoot { depth: depth as u8, records: std::mem::take(&mut level.node) });
+            }
+            if !level.node.is_empty() {
+                self.cut(depth, store)?;
+            }
+            depth += 1;
+        }
+        Ok(ContentRoot::default())
+    }
+}
+
+/// Computes ids of tree blobs and stores them.
+pub(super) struct Trees<'k, 'w, 'b> {
+    pub keys: &'k crate::keys::Keyring,
+    pub writer: &'w mut crate::repo::writer::BlobWriter<'b>,
+}
+
+impl TreeStore for Trees<'_, '_, '_> {
+    fn store_tree(&mut self, bytes: &[u8]) -> Result<BlobId> {
+        let id = self.keys.blob_id(BlobKind::Tree, bytes);
+        self.writer.add(BlobKind::Tree, id, bytes)?;
+        Ok(id)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::format::content::{ListOf, decode_node};
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    #[derive(Default)]
+    struct Memory(HashMap<BlobId, Vec<u8>>);
+
+    impl TreeStore for Memory {
+        fn store_tree(&mut self, bytes: &[u8]) -> Result<BlobId> {
+            let id = BlobId(*blake3::hash(bytes).as_bytes());
+            self.0.insert(id, bytes.to_vec());
+            Ok(id)
+        }
+    }
+
+    fn flatten(store: &Memory, records: &[Record], depth: u8, out: &mut Vec<Record>) {
+        for record in records {
+            if depth == 0 {
+                out.push(*record);
+            } else {
+                let (below, total) = decode_node(&store.0[&record.id], depth - 1, ListOf::File).unwrap();
+                assert_eq!(total, record.len_bytes);
+                flatten(store, &below, depth - 1, out);
+            }
+        }
+    }
+
+    fn records(seed: u64, count: usize) -> Vec<Record> {
+        (0..count)
+            .map(|i| {
+                let id = BlobId(*blake3::hash(&[seed.to_le_bytes(), i.to_le_bytes()].concat()).as_bytes());
+                Record { id, len_bytes: 1 + i as u64 % 7 }
+            })
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn a_list_is_what_went_in(seed: u64, count in prop_oneof![0usize..40, 100usize..3000, Just(40_000usize)]) {
+            let list = records(seed, count);
+            let (mut store, mut builder) = (Memory::default(), ContentBuilder::default());
+            for record in &list {
+                builder.push(*record, &mut store).unwrap();
+            }
+            let root = builder.finish(&mut store).unwrap();
+            prop_assert!(root.records.len() <= 32);
+            prop_assert_eq!(root.depth == 0, count <= 32);
+            let mut out = Vec::new();
+            flatten(&store, &root.records, root.depth, &mut out);
+            prop_assert_eq!(out, list);
+        }
+    }
+
+    #[test]
+    fn a_change_in_a_long_list_changes_few_nodes() {
+        let build = |list: &[Record]| {
+            let (mut store, mut builder) = (Memory::default(), ContentBuilder::default());
+            for record in list {
+                builder.push(*record, &mut store).unwrap();
+            }
+            builder.finish(&mut store).unwrap();
+            store
+        };
+        let mut list = records(1, 100_000);
+        let before = build(&list);
+        list[50_000].id.0[5] ^= 1;
+        list.insert(70_000, records(2, 1)[0]);
+        let after = build(&list);
+        let new = after.0.keys().filter(|id| !before.0.contains_key(*id)).count();
+        assert!((1..=8).contains(&new), "{new} new nodes");
+    }
+}

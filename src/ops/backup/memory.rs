@@ -1,0 +1,166 @@
+//! What a backup knows from earlier runs.
+
+use super::assemble::content_of;
+use crate::error::Result;
+use crate::format::index::PackRecord;
+use crate::format::name::Name;
+use crate::format::snapshot::{Manifest, Root, Summary};
+use crate::id::{ObjectId, WriterName};
+use crate::ops::Totals;
+use crate::repo::Repository;
+use crate::repo::dedup::Dedup;
+use crate::repo::index::Synced;
+use crate::repo::snapshots::SnapshotHead;
+use crate::repo::statements::Statements;
+use crate::seal::Signer;
+use crate::state::State;
+use crate::state::blobs::{BlobKey, key_of};
+use crate::state::dirs::{DirKey, DirView};
+use std::collections::HashSet;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+/// What is remembered of the source and of a run that was killed.
+pub(super) struct Memory {
+    /// What was seen of each directory; none if everything is to be read.
+    pub view: Option<DirView>,
+    /// Packs that a killed run stored and no index object names.
+    pub taken_over: Vec<PackRecord>,
+    /// The writer's snapshots.
+    pub chain: Vec<SnapshotHead>,
+    /// Whether the blobs of what is reused must be looked up.
+    doubtful: bool,
+}
+
+impl Memory {
+    pub fn open(
+        repo: &Repository,
+        state: &State,
+        signer: &Signer,
+        statements: &Statements,
+        synced: &Synced,
+        force: bool,
+    ) -> Result<Self> {
+        let (mut taken_over, mut lost) = (Vec::new(), Vec::new());
+        for pack in state.stored_packs()? {
+            let name = Name::Pack(pack.writer.clone(), pack.id).to_string();
+            let there = pack.writer == *signer.writer()
+                && !statements.condemned.contains(&pack.id)
+                && repo.backend().size(&name).is_ok_and(|size| size == pack.size_bytes);
+            if there {
+                taken_over.push(pack);
+            } else {
+                lost.push(pack.id);
+            }
+        }
+        if !lost.is_empty() {
+            // What was seen may rest on them.
+            state.sweep_dirs(|_| false)?;
+            state.forget_stored(&lost)?;
+        }
+        let chain = repo.heads(signer.writer(), state, statements)?.snapshots;
+        let view = if force { None } else { Some(state.dir_view()?) };
+        let doubtful = synced.rebuilt || !statements.condemned.is_empty();
+        Ok(Self { view, taken_over, chain, doubtful })
+    }
+
+    /// The keys of the blobs of packs taken over.
+    pub fn taken_over_blobs(&self) -> impl Iterator<Item = BlobKey> {
+        self.taken_over.iter().flat_map(|p| &p.segments).flat_map(|s| &s.blobs).map(|(id, _)| key_of(id))
+    }
+
+    pub fn has_snapshot(&self, id: &ObjectId) -> bool {
+        self.chain.iter().any(|head| head.id == *id)
+    }
+
+    /// Whether an entry that is remembered can be used again: its blobs must all be there. Of a long list only the nodes are known here, so it is not.
+    pub fn is_reusable(&self, entry: &[u8], dedup: &Mutex<Dedup>) -> bool {
+        if !self.doubtful {
+            return true;
+        }
+        let Some(content) = content_of(entry) else { return true };
+        let mut dedup = dedup.lock().unwrap_or_else(PoisonError::into_inner);
+        content.depth == 0 && content.records.iter().all(|r| r.is_hole() || dedup.knows(&r.id).unwrap_or(false))
+    }
+
+    /// Drops what is remembered of directories that are gone, once that is much.
+    pub fn tidy(&self, state: &State, visited: &HashSet<DirKey>) -> Result<()> {
+        let known = state.dir_view()?.len()?;
+        if known > 2 * visited.len() as u64 + 10_000 {
+            state.sweep_dirs(|key| visited.contains(&key))?;
+        }
+        Ok(())
+    }
+}
+
+/// The last snapshot of the same paths, as it was noted in the state.
+pub(super) struct Past {
+    note: Vec<u8>,
+    pub snapshot: Option<ObjectId>,
+    roots_hash: [u8; 32],
+    files: u64,
+    bytes: u64,
+}
+
+impl Past {
+    pub fn recall(state: &State, writer: &WriterName, host: &str, roots: &[PathBuf]) -> Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        for part in [writer.as_str().as_bytes(), host.as_bytes()].into_iter().chain(roots.iter().map(|r| r.as_os_str().as_bytes())) {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let note = [b"last ", &hasher.finalize().as_bytes()[..]].concat();
+        let mut past = Self { note, snapshot: None, roots_hash: [0; 32], files: 0, bytes: 0 };
+        if let Some(found) = state.note(&past.note)?
+            && let Ok(found) = <[u8; 80]>::try_from(&found[..])
+        {
+            past.snapshot = ObjectId::from_slice(&found[..32]);
+            past.roots_hash.copy_from_slice(&found[32..64]);
+            let word = |at: usize| found[at..at + 8].try_into().map_or(0, u64::from_le_bytes);
+            past.files = word(64);
+            past.bytes = word(72);
+        }
+        Ok(past)
+    }
+
+    /// What there will be to do, by the last time.
+    pub fn totals(&self) -> Totals {
+        if self.snapshot.is_some() { Totals { files: Some(self.files), bytes: Some(self.bytes) } } else { Totals::default() }
+    }
+
+    pub fn is_same(&self, roots: &[Root]) -> bool {
+        self.roots_hash == hash_of(roots)
+    }
+
+    /// A warning if there is suddenly far less: a mount that is missing, a pattern that excludes too much.
+    pub fn shrunk(&self, now: &Summary) -> Option<String> {
+        let files = self.files >= 20 && now.files < self.files / 2;
+        let bytes = self.bytes >= 1 << 20 && now.source_bytes < self.bytes / 2;
+        (self.snapshot.is_some() && (files || bytes)).then(|| {
+            format!(
+                "this snapshot is far smaller than the last one: {} files and {} bytes after {} files and {} bytes; is something not mounted, or excluded by mistake?",
+                now.files, now.source_bytes, self.files, self.bytes
+            )
+        })
+    }
+
+    pub fn remember(&self, state: &State, head: &SnapshotHead, manifest: &Manifest) -> Result<()> {
+        let mut value = Vec::with_capacity(80);
+        value.extend_from_slice(&head.id.0);
+        value.extend_from_slice(&hash_of(&manifest.roots));
+        value.extend_from_slice(&manifest.summary.files.to_le_bytes());
+        value.extend_from_slice(&manifest.summary.source_bytes.to_le_bytes());
+        state.set_notes(&[(self.note.clone(), value)])
+    }
+}
+
+fn hash_of(roots: &[Root]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for root in roots {
+        hasher.update(&(root.path.len() as u64).to_le_bytes());
+        hasher.update(&root.path);
+        hasher.update(&root.entry.encode_onto(Vec::new()));
+    }
+    *hasher.finalize().as_bytes()
+}

@@ -1,0 +1,313 @@
+//! Reading files: metadata, holes, content, cut and hashed.
+
+use super::items::{Batch, Change, FileDone, InodeKey, Item, Piece, ReadJob};
+use super::meta::{Kind, Stat, open_file_at, stat_fd};
+use super::owners::OwnerNames;
+use super::{data_regions, xattrs_fd};
+use crate::chunk::Chunker;
+use crate::error::{Error, FormatError, Result};
+use crate::format::content::ContentRoot;
+use crate::format::entry::{Entry, Node, Xattrs};
+use crate::format::header::BlobKind;
+use crate::format::time::Time;
+use crate::id::BlobId;
+use crate::keys::Keyring;
+use crate::state::dirs::Stamp;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// A change this long before it is looked at may be followed by another with the same time: the clock of file systems ticks slowly.
+const TICK_NANOS: i128 = 20_000_000;
+
+/// The figures by which a later change is noticed. They never match when the last change is so fresh that another could hide behind it.
+pub fn stamp_of(stat: &Stat, looked_at: Time) -> Stamp {
+    let nanos = |t: Time| i128::from(t.secs) * 1_000_000_000 + i128::from(t.nanos);
+    let settled = nanos(looked_at) - nanos(stat.ctime) > TICK_NANOS;
+    Stamp {
+        ino: if settled { stat.ino } else { 0 },
+        size_bytes: if stat.kind == Kind::File { stat.size_bytes } else { 0 },
+        mtime: stat.mtime,
+        ctime: stat.ctime,
+    }
+}
+
+/// An entry from what the file system says; `node` is what only that kind has.
+pub fn entry_of(name: &[u8], stat: &Stat, node: Node, xattrs: Xattrs, owners: &OwnerNames) -> Entry {
+    Entry {
+        name: name.to_vec(),
+        link: (stat.nlink > 1 && stat.kind != Kind::Dir).then_some(stat.ino),
+        node,
+        mode: stat.mode,
+        uid: stat.uid,
+        gid: stat.gid,
+        user: owners.user(stat.uid),
+        group: owners.group(stat.gid),
+        mtime: stat.mtime,
+        btime: stat.btime,
+        xattrs,
+        flags: 0,
+        boundary: None,
+    }
+}
+
+/// What readers share.
+pub struct ReadContext<'a> {
+    /// For ids and cuts.
+    pub keys: &'a Keyring,
+    /// For names of owners.
+    pub owners: &'a OwnerNames,
+}
+
+impl ReadContext<'_> {
+    /// Reads the files of a batch and computes ids.
+    pub fn process(&self, batch: &mut Batch) {
+        let Batch { items, data, .. } = batch;
+        for item in items {
+            match item {
+                Item::Read(job) => {
+                    let start = data.len();
+                    *item = match self.read(job, data) {
+                        Ok(done) => Item::File(Box::new(done)),
+                        Err(error) => {
+                            data.truncate(start);
+                            let path = path_of(job);
+                            Item::Failed { error: Error::io("read", &path, error), path }
+                        }
+                    };
+                }
+                Item::Part(pieces) => self.hash(pieces, data),
+                Item::PartsEnd(done) => self.hash(&mut done.pieces, data),
+                _ => {}
+            }
+        }
+    }
+
+    fn hash(&self, pieces: &mut [Piece], data: &[u8]) {
+        for piece in pieces {
+            if let Piece::Blob { start, len_bytes, id } = piece {
+                *id = self.keys.blob_id(BlobKind::Data, &data[*start..*start + *len_bytes as usize]);
+            }
+        }
+    }
+
+    fn read(&self, job: &ReadJob, data: &mut Vec<u8>) -> io::Result<FileDone> {
+        let looked_at = Time::now();
+        let file = open_file_at(job.dir.fd.as_fd(), &job.name)?;
+        let stat = stat_fd(file.as_fd())?;
+        if stat.kind != Kind::File {
+            return Err(io::Error::other("it was replaced by something else while the folder was read"));
+        }
+        let xattrs = xattrs_fd(file.as_fd())?;
+        // A file that has grown past all bounds since it was listed is taken as it was then.
+        let size_bytes = stat.size_bytes.min(job.size_bytes.max(4 << 20));
+        let regions = regions_of(&file, &stat, size_bytes)?;
+        let from = data.len();
+        let mut pieces = Vec::new();
+        let mut at = 0;
+        let mut short = false;
+        for region in regions {
+            push_hole(&mut pieces, region.start - at);
+            let start = data.len();
+            let wanted = (region.end - region.start) as usize;
+            data.resize(start + wanted, 0);
+            let got = read_full(&file, &mut data[start..], region.start)?;
+            data.truncate(start + got);
+            cut_region(self.keys.chunker(), data, start, &mut pieces);
+            at = region.start + got as u64;
+            if got < wanted {
+                short = true;
+                break;
+            }
+        }
+        if !short {
+            push_hole(&mut pieces, size_bytes.saturating_sub(at));
+        }
+        let after = stat_fd(file.as_fd())?;
+        let stable = !short && same_content(&stat, &after) && size_bytes == stat.size_bytes;
+        let inline = self.inline(&pieces, data, from);
+        if inline.is_some() {
+            pieces.clear();
+            data.truncate(from);
+        }
+        self.hash(&mut pieces, data);
+        Ok(done(job.name.as_bytes(), &stat, looked_at, stable, xattrs, pieces, inline, job.remember, job.change, self.owners, || {
+            path_of(job)
+        }))
+    }
+
+    /// The content, if it is one region and small enough to lie in the entry.
+    fn inline(&self, pieces: &[Piece], data: &[u8], from: usize) -> Option<Vec<u8>> {
+        let small = data.len() - from <= self.keys.chunker().params().inline_max_bytes as usize;
+        match pieces {
+            [Piece::Blob { start, .. }] if small && *start == from => Some(data[from..].to_vec()),
+            _ => None,
+        }
+    }
+
+    /// Reads a large file, handing on its parts as they come. `emit` takes data and its pieces.
+    ///
+    /// # Errors
+    /// What the file system says, or what `emit` says.
+    #[allow(clippy::too_many_arguments)]
+    pub fn read_large(
+        &self,
+        file: &File,
+        name: &[u8],
+        stat: &Stat,
+        looked_at: Time,
+        path: &Path,
+        remember: Option<InodeKey>,
+        change: Change,
+        emit: &mut dyn FnMut(Vec<u8>, Vec<Piece>) -> Result<()>,
+    ) -> Result<FileDone> {
+        let io = |e| Error::io("read", path, e);
+        let xattrs = xattrs_fd(file.as_fd()).map_err(io)?;
+        let regions = regions_of(file, stat, stat.size_bytes).map_err(io)?;
+        let (mut at, mut short) = (0, false);
+        for region in regions {
+            if region.start > at {
+                emit(Vec::new(), vec![Piece::Hole { len_bytes: region.start - at }])?;
+            }
+            at = self.read_region(file, region.clone(), emit, path)?;
+            if at < region.end {
+                short = true;
+                break;
+            }
+        }
+        if !short && stat.size_bytes > at {
+            emit(Vec::new(), vec![Piece::Hole { len_bytes: stat.size_bytes - at }])?;
+        }
+        let after = stat_fd(file.as_fd()).map_err(io)?;
+        let stable = !short && same_content(stat, &after);
+        Ok(done(name, stat, looked_at, stable, xattrs, Vec::new(), None, remember, change, self.owners, || {
+            path.to_owned()
+        }))
+    }
+
+    /// Reads and cuts one region; returns where it ended.
+    fn read_region(
+        &self,
+        file: &File,
+        region: Range<u64>,
+        emit: &mut dyn FnMut(Vec<u8>, Vec<Piece>) -> Result<()>,
+        path: &Path,
+    ) -> Result<u64> {
+        let chunker = self.keys.chunker();
+        let window = PART_BYTES + chunker.max_bytes();
+        let mut at = region.start;
+        let mut rest: Vec<u8> = Vec::new();
+        loop {
+            let mut data = Vec::with_capacity(window);
+            data.append(&mut rest);
+            let have = data.len();
+            let wanted = (window - have).min(usize::try_from(region.end - at).unwrap_or(usize::MAX));
+            data.resize(have + wanted, 0);
+            let got = read_full(file, &mut data[have..], at).map_err(|e| Error::io("read", path, e))?;
+            data.truncate(have + got);
+            at += got as u64;
+            let end = got < wanted || at == region.end;
+            let mut pieces = Vec::new();
+            let mut start = 0;
+            while start < data.len() && (end || data.len() - start >= chunker.max_bytes()) {
+                let len = chunker.cut(&data[start..]);
+                pieces.push(Piece::Blob { start, len_bytes: len as u32, id: BlobId::HOLE });
+                start += len;
+            }
+            rest = data.split_off(start);
+            if !pieces.is_empty() {
+                emit(data, pieces)?;
+            }
+            if end {
+                return Ok(at);
+            }
+        }
+    }
+}
+
+/// Data of a large file that travels together.
+const PART_BYTES: usize = 1 << 20;
+
+#[allow(clippy::too_many_arguments)]
+fn done(
+    name: &[u8],
+    stat: &Stat,
+    looked_at: Time,
+    stable: bool,
+    xattrs: Xattrs,
+    pieces: Vec<Piece>,
+    inline: Option<Vec<u8>>,
+    remember: Option<InodeKey>,
+    change: Change,
+    owners: &OwnerNames,
+    path: impl FnOnce() -> std::path::PathBuf,
+) -> FileDone {
+    let mut stamp = stamp_of(stat, looked_at);
+    let warning = (!stable).then(|| format!("{} changed while it was read", path().display()));
+    if !stable {
+        stamp.ino = 0;
+    }
+    let entry = entry_of(name, stat, Node::File(ContentRoot::default()), xattrs, owners);
+    FileDone { entry, stamp, pieces, inline, remember, change, warning }
+}
+
+fn path_of(job: &ReadJob) -> std::path::PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    job.dir.path.join(std::ffi::OsStr::from_bytes(job.name.as_bytes()))
+}
+
+fn same_content(before: &Stat, after: &Stat) -> bool {
+    before.mtime == after.mtime && before.ctime == after.ctime && before.size_bytes == after.size_bytes
+}
+
+/// Data regions; the file system is asked only where it can have holes.
+fn regions_of(file: &File, stat: &Stat, size_bytes: u64) -> io::Result<Vec<Range<u64>>> {
+    if size_bytes == 0 {
+        return Ok(Vec::new());
+    }
+    if stat.blocks.saturating_mul(512) >= size_bytes {
+        return Ok(std::iter::once(0..size_bytes).collect());
+    }
+    let mut regions = data_regions(file.as_fd(), stat.size_bytes)?;
+    regions.retain_mut(|r| {
+        r.end = r.end.min(size_bytes);
+        r.start < r.end
+    });
+    Ok(regions)
+}
+
+fn push_hole(pieces: &mut Vec<Piece>, len_bytes: u64) {
+    if len_bytes > 0 {
+        pieces.push(Piece::Hole { len_bytes });
+    }
+}
+
+fn cut_region(chunker: &Chunker, data: &[u8], mut start: usize, pieces: &mut Vec<Piece>) {
+    while start < data.len() {
+        let len = chunker.cut(&data[start..]);
+        pieces.push(Piece::Blob { start, len_bytes: len as u32, id: BlobId::HOLE });
+        start += len;
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn read_full(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut got = 0;
+    while got < buffer.len() {
+        match file.read_at(&mut buffer[got..], offset + got as u64) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(got)
+}
+
+/// What is wrong with an entry that is too large to be recorded.
+pub fn too_large(path: &Path) -> Error {
+    Error::format(path.display(), FormatError::Invalid("its metadata is larger than an entry may be"))
+}
