@@ -5,7 +5,6 @@
 use crate::error::{Error, Result};
 use crate::ops::{Progress, Totals};
 use crate::source::{self, Kind, Stat, Time};
-use rustix::fs::CWD;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
@@ -81,12 +80,21 @@ pub fn compare(left: &Path, right: &Path, since: Time, progress: &dyn Progress) 
         let (left, right) = (open(left)?, open(right)?);
         compare.tree(left, right)?;
     } else {
-        let name = |path: &Path| {
-            CString::new(path.as_os_str().as_bytes()).map_err(|e| Error::io("open", path, io::Error::from(e)))
-        };
-        compare.object((CWD, &name(left)?), (CWD, &name(right)?))?;
+        let ((left_dir, left_name), (right_dir, right_name)) = (place(left)?, place(right)?);
+        compare.object((left_dir.as_fd(), &left_name), (right_dir.as_fd(), &right_name))?;
     }
     Ok(compare.result)
+}
+
+/// The directory that `path` is in, and its name there.
+fn place(path: &Path) -> Result<(File, CString)> {
+    let wrong = |e: io::Error| Error::io("open", path, e);
+    let name = path.file_name().ok_or_else(|| wrong(io::ErrorKind::InvalidInput.into()))?;
+    let dir = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    Ok((File::open(dir).map_err(wrong)?, CString::new(name.as_bytes()).map_err(|e| wrong(e.into()))?))
 }
 
 /// A name in a directory.
@@ -273,7 +281,7 @@ mod tests {
         }
         let time = rustix::fs::Timespec { tv_sec: 5, tv_nsec: 6 };
         let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
-        rustix::fs::utimensat(CWD, root.join("l"), &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        rustix::fs::utimensat(rustix::fs::CWD, root.join("l"), &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).unwrap();
     }
 
     fn later() -> Time {

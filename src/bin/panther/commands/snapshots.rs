@@ -10,6 +10,7 @@ use panther::ops::list::SnapshotFilter;
 use panther::repo::Repository;
 use panther::repo::snapshots::pick;
 use panther::report::snapshots::{Body, Row, table};
+use panther::state::State;
 use panther::{Error, Result};
 
 /// Options of `snapshots`.
@@ -27,7 +28,11 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let filter = options.filter.make()?;
     let (repo, _) = open::repository(context)?;
     let covers_only = repo.keys().role() == Role::Writer;
-    let (rows, bad) = if covers_only { heads(&repo, &filter, &options.ids)? } else { whole(&repo, &filter, &options.ids)? };
+    let (rows, bad) = if covers_only {
+        heads(&repo, &open::state(context, &repo)?, &filter, &options.ids)?
+    } else {
+        whole(&repo, &filter, &options.ids)?
+    };
     let problems: Vec<String> = bad.iter().map(open::with_causes).collect();
     problems.iter().for_each(|problem| context.ui.warn(problem));
     let outcome = if problems.is_empty() { Outcome::Complete } else { Outcome::Damaged };
@@ -49,14 +54,14 @@ fn whole(repo: &Repository, filter: &SnapshotFilter, ids: &[String]) -> Result<F
 }
 
 /// What a writer's key can see: the covers of all writers' snapshots.
-fn heads(repo: &Repository, filter: &SnapshotFilter, ids: &[String]) -> Result<Found> {
+fn heads(repo: &Repository, state: &State, filter: &SnapshotFilter, ids: &[String]) -> Result<Found> {
     if filter.needs_reader() {
         return Err(Error::Role { have: "writer", what: "see tags and paths of snapshots" });
     }
     let statements = repo.statements()?;
     let (mut all, mut bad) = (Vec::new(), Vec::new());
     for writer in repo.writers()? {
-        let listing = repo.heads(&writer, &statements)?;
+        let listing = repo.heads(&writer, state, &statements)?;
         all.extend(listing.snapshots);
         bad.extend(listing.bad);
     }
