@@ -2,6 +2,9 @@
 
 pub mod backup;
 pub mod check;
+pub mod compare;
+pub mod keys;
+pub mod list;
 pub mod progress;
 pub mod restore;
 

@@ -2,5 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod backup;
+mod cli_basics;
+mod cli_common;
+mod cli_keys;
+mod cli_secrets;
 mod common;
 mod floors;
