@@ -5,6 +5,8 @@ mod backup;
 mod cli_basics;
 mod cli_common;
 mod cli_keys;
+mod cli_restore;
 mod cli_secrets;
+mod cli_try;
 mod common;
 mod floors;
