@@ -9,4 +9,7 @@ mod cli_restore;
 mod cli_secrets;
 mod cli_try;
 mod common;
+mod damage;
+mod damage_check;
+mod damage_world;
 mod floors;
