@@ -1,1 +1,4 @@
-fn main() {}
+//! One runner for all integration tests.
+
+mod format_laws;
+mod vectors;
