@@ -1,4 +1,12 @@
-//! One runner for all integration tests.
+//! All integration tests in one program: linking is the slow part.
+#![allow(clippy::unwrap_used)]
 
+mod backup;
+mod cli_basics;
+mod cli_common;
+mod cli_keys;
+mod cli_secrets;
+mod common;
+mod floors;
 mod format_laws;
 mod vectors;
