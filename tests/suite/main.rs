@@ -13,3 +13,5 @@ mod damage;
 mod damage_check;
 mod damage_world;
 mod floors;
+mod format_laws;
+mod vectors;
