@@ -14,4 +14,5 @@ mod damage_check;
 mod damage_world;
 mod floors;
 mod format_laws;
+mod generations;
 mod vectors;
