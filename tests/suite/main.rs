@@ -14,4 +14,8 @@ mod damage_check;
 mod damage_world;
 mod floors;
 mod format_laws;
+mod restore;
+mod restore_faults;
+mod restore_in_place;
+mod restore_kit;
 mod vectors;
