@@ -116,7 +116,8 @@ fn source(globals: &Globals) -> Result<Option<Source>> {
         password,
         variable("PANTHER_IDENTITY_FILE").map(|path| Source::IdentityFile(path.into())),
     ];
-    let several = "set only one of PANTHER_PASSWORD_FILE, PANTHER_PASSWORD_COMMAND, PANTHER_PASSWORD and PANTHER_IDENTITY_FILE";
+    let several =
+        "set only one of PANTHER_PASSWORD_FILE, PANTHER_PASSWORD_COMMAND, PANTHER_PASSWORD and PANTHER_IDENTITY_FILE";
     if let Some(found) = only(environment, several)? {
         return Ok(Some(found));
     }

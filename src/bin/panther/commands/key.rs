@@ -214,7 +214,9 @@ fn export(options: &Export, context: &Context) -> Result<()> {
     deliver(&object, options.output.as_deref())?;
     let Some(output) = &options.output else { return Ok(()) };
     let file = Some(output.display().to_string());
-    context.report(Made { key: id, replaces: None, file }, || format!("wrote the key {} to {}\n", id.short(), output.display()))
+    context.report(Made { key: id, replaces: None, file }, || {
+        format!("wrote the key {} to {}\n", id.short(), output.display())
+    })
 }
 
 fn paper(options: &Paper, context: &Context) -> Result<()> {
