@@ -65,7 +65,7 @@ impl Pack {
 /// A copy of a blob.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Spot {
-    key: BlobKey,
+    pub key: BlobKey,
     pub pack: u32,
     /// Where it begins in the segment's plaintext.
     pub offset: u32,
@@ -167,8 +167,7 @@ impl Catalogue {
         })
     }
 
-    fn spots(&self, id: &BlobId) -> &[Spot] {
-        let key = key_of(id);
+    fn spots(&self, key: BlobKey) -> &[Spot] {
         let start = self.spots.partition_point(|spot| spot.key < key);
         let rest = &self.spots[start..];
         &rest[..rest.iter().take_while(|spot| spot.key == key).count()]
@@ -177,7 +176,7 @@ impl Catalogue {
     /// A good copy of a blob, of `len_bytes` bytes if that is known.
     pub fn find(&self, kind: BlobKind, id: &BlobId, len_bytes: Option<u64>) -> Result<Spot, Loss> {
         let (mut known, mut fits, mut reported) = (false, false, true);
-        for spot in self.spots(id) {
+        for spot in self.spots(key_of(id)) {
             let Some(pack) = self.packs.get(spot.pack as usize).filter(|p| p.info.kind == kind) else { continue };
             known = true;
             if len_bytes.is_some_and(|len| len != u64::from(spot.len_bytes)) {
@@ -207,10 +206,17 @@ impl Catalogue {
     }
 
     /// Marks the copy of a blob that lies at this place of a pack.
-    pub fn mark_place(&self, pack: u32, segment: u16, offset: u32, id: &BlobId) {
-        for spot in self.spots(id).iter().filter(|s| (s.pack, s.segment, s.offset) == (pack, segment, offset)) {
+    pub fn mark_place(&self, pack: u32, segment: u16, offset: u32, key: BlobKey) {
+        for spot in self.spots(key).iter().filter(|s| (s.pack, s.segment, s.offset) == (pack, segment, offset)) {
             self.mark_spot(*spot);
         }
+    }
+
+    /// All blobs of a pack in order. Slow: for packs that do not say it themselves.
+    pub fn blobs_of(&self, pack: u32) -> Vec<Spot> {
+        let mut found: Vec<Spot> = self.spots.iter().filter(|spot| spot.pack == pack).copied().collect();
+        found.sort_unstable_by_key(|spot| (spot.segment, spot.offset));
+        found
     }
 
     /// How many different blobs of each kind there are: trees, data.

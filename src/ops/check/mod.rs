@@ -5,13 +5,14 @@
 //! - `signed`: index objects, manifests, chains
 //! - `catalogue`: what the index objects say, and what of it is bad
 //! - `presence`: packs and the listing
-//! - `packs`: reading packs whole
+//! - `packs`, `pack_parts`: reading packs whole
 //! - `blobs`, `trees`, `paths`: the trees of all snapshots
 //!
 //! Nothing that is wrong stops a check: it is collected. Nothing that the local state remembers is believed.
 
 mod blobs;
 mod catalogue;
+mod pack_parts;
 mod packs;
 mod paths;
 mod presence;

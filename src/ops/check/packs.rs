@@ -1,11 +1,13 @@
 //! `--read-data`: packs are read whole, in parts.
 
 use super::catalogue::{Catalogue, Pack};
-use super::report::{FindingKind as Kind, Findings, store_failure};
-use crate::error::{Error, FormatError, Result, StoreError};
+use super::pack_parts::{Part, Problem, Scope, decode_trailer, join, parts, table};
+use super::report::{FindingKind as Kind, Findings};
+use crate::error::{Error, FormatError, Result};
+use crate::format::header::BlobKind;
 use crate::format::limits;
 use crate::format::name::Name;
-use crate::format::pack::{PREAMBLE_BYTES, Segment, TAG_BYTES, TRAILER_BYTES, Trailer, decode_toc, encode_toc};
+use crate::format::pack::{PREAMBLE_BYTES, TAG_BYTES, TRAILER_BYTES};
 use crate::id::ObjectId;
 use crate::ops::Progress;
 use crate::repo::Repository;
@@ -17,47 +19,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How much is read at a time. A segment is read at once, so it may be more.
 const PART_BYTES: u64 = 4 << 20;
-
-/// What of a pack a problem makes unreadable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Scope {
-    /// Nothing that anybody needs to read a blob.
-    Frame,
-    /// All of it.
-    Whole,
-    /// One segment.
-    Segment(u16),
-    /// One blob of a segment, which begins there in its plaintext.
-    Blob(u16, u32, crate::id::BlobId),
-}
-
-struct Problem {
-    scope: Scope,
-    kind: Kind,
-    what: String,
-}
-
-impl Problem {
-    fn format(scope: Scope, error: &FormatError) -> Self {
-        let kind = if error.is_newer() { Kind::Newer } else { Kind::Damaged };
-        Self { scope, kind, what: error.to_string() }
-    }
-
-    fn store(scope: Scope, error: &StoreError) -> Self {
-        let (kind, what) = store_failure(error);
-        Self { scope, kind, what }
-    }
-}
-
-/// A segment's place, and its blobs if they are known.
-struct Part {
-    ordinal: u16,
-    offset: u64,
-    stored_bytes: u64,
-    plain_bytes: u32,
-    codec: crate::format::pack::Codec,
-    blobs: Vec<(crate::id::BlobId, u32)>,
-}
 
 /// Reads packs and checks everything in them that the keys at hand can check.
 pub(super) struct PackCheck<'a> {
@@ -97,9 +58,9 @@ impl PackCheck<'_> {
     /// Checks a pack as one index object describes it, or as it describes itself.
     fn described(&self, name: &Name, size_bytes: u64, number: Option<u32>) {
         let pack = number.and_then(|n| self.catalogue.packs.get(n as usize));
-        let mut problems = self.attempt(name, size_bytes, pack);
+        let mut problems = self.attempt(name, size_bytes, number);
         if problems.iter().any(|p| p.kind != Kind::Newer) {
-            let again = self.attempt(name, size_bytes, pack);
+            let again = self.attempt(name, size_bytes, number);
             if again.is_empty() {
                 let what =
                     "it was wrong when first read and right the second time: look at the disk, the cable, the memory";
@@ -122,9 +83,9 @@ impl PackCheck<'_> {
                     }
                     Some(format!("segment {ordinal}"))
                 }
-                Scope::Blob(segment, offset, id) => {
-                    number.inspect(|n| self.catalogue.mark_place(*n, segment, offset, &id));
-                    Some(format!("blob {id} in segment {segment}"))
+                Scope::Blob(segment, offset, key) => {
+                    number.inspect(|n| self.catalogue.mark_place(*n, segment, offset, key));
+                    Some(format!("the blob at {offset} of segment {segment}"))
                 }
             };
             said.entry((problem.kind, problem.what)).or_default().extend(place);
@@ -136,9 +97,9 @@ impl PackCheck<'_> {
     }
 
     /// Reads the pack once.
-    fn attempt(&self, name: &Name, size_bytes: u64, pack: Option<&Pack>) -> Vec<Problem> {
+    fn attempt(&self, name: &Name, size_bytes: u64, number: Option<u32>) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if let Err(problem) = self.read(name, size_bytes, pack, &mut problems) {
+        if let Err(problem) = self.read(name, size_bytes, number, &mut problems) {
             problems.push(problem);
         }
         problems
@@ -164,9 +125,10 @@ impl PackCheck<'_> {
         &self,
         name: &Name,
         size_bytes: u64,
-        pack: Option<&Pack>,
+        number: Option<u32>,
         problems: &mut Vec<Problem>,
     ) -> Result<(), Problem> {
+        let pack = number.and_then(|n| self.catalogue.packs.get(n as usize));
         let whole = |error| Problem::format(Scope::Whole, &error);
         if size_bytes > limits::PACK_BYTES {
             let what = FormatError::Limit { what: "pack", actual: size_bytes, limit: limits::PACK_BYTES };
@@ -193,7 +155,7 @@ impl PackCheck<'_> {
             _ => None,
         };
         let end = tail.as_ref().map_or(size_bytes, |t| size_bytes - t.len() as u64);
-        let parts = parts(table, pack, end);
+        let parts = parts(self.catalogue, table, number, end);
         if seal.is_some() && !parts.is_empty() {
             self.segments(name, &parts, seal.as_ref(), &mut hasher, problems);
         } else {
@@ -298,10 +260,10 @@ impl PackCheck<'_> {
         };
         let Ok(kind) = blob_kind(seal) else { return };
         let mut offset = 0u32;
-        for (id, len_bytes) in &part.blobs {
-            let bytes = plain.get(offset as usize..(offset + len_bytes) as usize);
-            if bytes.is_none_or(|bytes| self.repo.keys().blob_id(kind, bytes) != *id) {
-                let scope = Scope::Blob(part.ordinal, offset, *id);
+        for (wanted, len_bytes) in &part.blobs {
+            let bytes = plain.get(offset as usize..offset as usize + *len_bytes as usize);
+            if !bytes.is_some_and(|bytes| wanted.is(&self.repo.keys().blob_id(kind, bytes))) {
+                let scope = Scope::Blob(part.ordinal, offset, wanted.key());
                 problems.push(Problem::format(scope, &FormatError::Invalid("its bytes do not hash to its id")));
             }
             offset += len_bytes;
@@ -320,11 +282,6 @@ impl PackCheck<'_> {
     }
 }
 
-/// All sizes here are below 256 MiB.
-fn size(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
 /// Hashes more, unless a part could not be read.
 fn hash(hasher: &mut Option<blake3::Hasher>, bytes: &[u8]) {
     if let Some(hasher) = hasher {
@@ -332,61 +289,11 @@ fn hash(hasher: &mut Option<blake3::Hasher>, bytes: &[u8]) {
     }
 }
 
-fn blob_kind(seal: &PackSeal) -> Result<crate::format::header::BlobKind, FormatError> {
-    crate::format::header::BlobKind::from_number(seal.preamble()[8].into())
+fn blob_kind(seal: &PackSeal) -> Result<BlobKind, FormatError> {
+    BlobKind::from_number(seal.preamble()[8].into())
 }
 
-fn decode_trailer(bytes: &[u8], size_bytes: u64) -> Result<Trailer, Problem> {
-    let bytes =
-        bytes.last_chunk::<TRAILER_BYTES>().ok_or_else(|| Problem::format(Scope::Frame, &FormatError::Truncated))?;
-    Trailer::decode(bytes, size_bytes).map_err(|e| Problem::format(Scope::Frame, &e))
-}
-
-/// Opens the table of contents, and compares it with the trailer and the index.
-fn table(tail: &[u8], size_bytes: u64, seal: &PackSeal, pack: Option<&Pack>) -> Result<Vec<Segment>, Problem> {
-    let frame = |error| Problem::format(Scope::Frame, &error);
-    let trailer = decode_trailer(tail, size_bytes)?;
-    let mut buffer = tail[..tail.len() - TRAILER_BYTES].to_vec();
-    if buffer.len() as u64 != u64::from(trailer.toc_bytes) {
-        return Err(frame(FormatError::Invalid("its table of contents has another length than the index says")));
-    }
-    seal.open_toc(&mut buffer).map_err(frame)?;
-    let segments = decode_toc(&buffer).map_err(frame)?;
-    trailer.check(&segments, size_bytes).map_err(frame)?;
-    // Encoded anew: unknown keys are no difference.
-    if pack.is_some_and(|p| *blake3::hash(&encode_toc(&segments)).as_bytes() != p.toc_hash) {
-        let what = "its table of contents says something else than the index".to_owned();
-        return Err(Problem { scope: Scope::Frame, kind: Kind::Index, what });
-    }
-    Ok(segments)
-}
-
-/// The segments that lie before `end`: as the table has them, else as the index has them, without blobs.
-fn parts(table: Option<Vec<Segment>>, pack: Option<&Pack>, end: u64) -> Vec<Part> {
-    let mut offset = PREAMBLE_BYTES as u64;
-    let mut part = |ordinal, stored: u32, plain_bytes, codec, blobs| {
-        let stored_bytes = u64::from(stored);
-        offset += stored_bytes;
-        Part { ordinal, offset: offset - stored_bytes, stored_bytes, plain_bytes, codec, blobs }
-    };
-    let all: Vec<Part> = match (table, pack) {
-        (Some(table), _) => {
-            (0..).zip(table).map(|(n, s)| part(n, s.stored_bytes, s.plain_bytes, s.codec, s.blobs)).collect()
-        }
-        (None, Some(pack)) => (0..)
-            .zip(&pack.info.segments)
-            .map(|(n, s)| part(n, s.stored_bytes, s.plain_bytes, s.codec, Vec::new()))
-            .collect(),
-        (None, None) => Vec::new(),
-    };
-    all.into_iter().take_while(|p| p.offset + p.stored_bytes <= end).collect()
-}
-
-/// The first few places and what is wrong there.
-fn join(places: &[String], what: &str) -> String {
-    match places {
-        [] => what.to_owned(),
-        few if few.len() <= 4 => format!("{}: {what}", few.join(", ")),
-        many => format!("{} and {} more: {what}", many[..4].join(", "), many.len() - 4),
-    }
+/// All sizes here are below 256 MiB.
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
