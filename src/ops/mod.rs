@@ -2,6 +2,10 @@
 
 pub mod backup;
 pub mod check;
+pub mod compare;
+pub mod keys;
+pub mod list;
 pub mod progress;
+pub mod restore;
 
 pub use progress::{Progress, Silent, Totals};

@@ -13,7 +13,7 @@ use super::owner::OwnerMap;
 use crate::source::{Kind, Stat, Time, Xattr, stat_fd, xattrs_fd, xattrs_pinned};
 
 /// The security module's own label, which every new file has: not removed, but set if the entry has it.
-const LABEL: &[u8] = b"security.selinux";
+pub(super) const LABEL: &[u8] = b"security.selinux";
 
 /// What an object is to have.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +45,7 @@ pub struct Policy {
     pub is_root: bool,
     /// Leave extended attributes as they are.
     pub no_xattrs: bool,
-    skipped_owners: AtomicU64,
+    pub(super) skipped_owners: AtomicU64,
 }
 
 impl Policy {

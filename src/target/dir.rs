@@ -7,11 +7,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::remove::remove;
-use crate::source::{Kind, file_type_of, Names, Stat, read_names, stat_at, stat_fd};
+use crate::source::{Kind, Names, Stat, file_type_of, read_names, readlink_at, stat_at, stat_fd};
 
 /// How often something in the way is removed before giving up: somebody else keeps putting it back.
 const ATTEMPTS: usize = 8;
@@ -78,6 +78,30 @@ impl TargetDir {
             }
         }
         Err(last.into())
+    }
+
+    /// A new directory.
+    ///
+    /// # Errors
+    /// Those of mkdirat(2) and openat(2): [`io::ErrorKind::AlreadyExists`] if something has the name.
+    pub fn new_dir(&self, name: &[u8]) -> io::Result<Self> {
+        let name = checked(name)?;
+        rustix::fs::mkdirat(&self.fd, &name, Mode::RWXU)?;
+        Ok(Self { fd: open_dir(self.as_fd(), &name)? })
+    }
+
+    /// The directory above, which must be the one whose metadata was `want`: if this one was moved meanwhile, its
+    /// `..` leads to a place that is none of ours.
+    ///
+    /// # Errors
+    /// Those of openat(2) and statx(2); an error of its own if it is another directory.
+    pub fn parent(&self, want: &Stat) -> io::Result<Self> {
+        let fd = open_dir(self.as_fd(), c"..")?;
+        if stat_fd(fd.as_fd())?.is_same_inode(want) {
+            Ok(Self { fd })
+        } else {
+            Err(io::Error::other("a directory was moved while it was being restored"))
+        }
     }
 
     /// A new empty file, open for reading and writing.
@@ -183,12 +207,80 @@ impl TargetDir {
         stat_at(self.as_fd(), &checked(name)?)
     }
 
+    /// The metadata of the directory itself.
+    ///
+    /// # Errors
+    /// Those of statx(2).
+    pub fn own_stat(&self) -> io::Result<Stat> {
+        stat_fd(self.as_fd())
+    }
+
+    /// The target of the symlink `name`.
+    ///
+    /// # Errors
+    /// Those of readlinkat(2).
+    pub fn readlink(&self, name: &[u8]) -> io::Result<Vec<u8>> {
+        readlink_at(self.as_fd(), &checked(name)?)
+    }
+
     /// The names in the directory.
     ///
     /// # Errors
     /// Those of getdents(2).
     pub fn names(&self) -> io::Result<Names> {
         read_names(self.as_fd())
+    }
+
+    /// Whether there are no names in the directory.
+    ///
+    /// # Errors
+    /// Those of getdents(2).
+    pub fn is_empty(&self) -> io::Result<bool> {
+        let mut buffer = Vec::with_capacity(1024);
+        rustix::fs::seek(&self.fd, SeekFrom::Start(0))?;
+        let mut entries = RawDir::new(&self.fd, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sets the permission bits.
+    ///
+    /// # Errors
+    /// Those of fchmod(2).
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode))?)
+    }
+
+    /// Lets the owner make and remove names in it, if this process is the owner. The mode that it is to have comes
+    /// at the end.
+    pub fn make_usable(&self) {
+        if let Ok(stat) = self.own_stat()
+            && stat.mode & 0o700 != 0o700
+        {
+            // If not, the first name that is to be made says why.
+            let _ = self.set_mode(stat.mode | 0o700);
+        }
+    }
+
+    /// Another handle of the same directory.
+    ///
+    /// # Errors
+    /// Those of fcntl(2).
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { fd: self.fd.try_clone()? })
+    }
+
+    /// Waits until everything on the directory's file system is on the disk.
+    ///
+    /// # Errors
+    /// Those of syncfs(2), also such as occurred while something was written back earlier.
+    pub fn sync_all(&self) -> io::Result<()> {
+        Ok(retry_on_intr(|| rustix::fs::syncfs(&self.fd))?)
     }
 
     /// Waits until the directory's names are on the disk.

@@ -6,9 +6,13 @@
 
 mod attrs;
 mod dir;
+mod flags;
 mod owner;
 mod remove;
+mod right;
 
 pub use attrs::{AttrProblem, Attrs, Policy, apply, apply_fd};
 pub use dir::TargetDir;
+pub use flags::{set_early_flags, set_late_flags};
 pub use owner::OwnerMap;
+pub use right::has_attrs;

@@ -14,11 +14,18 @@ struct Side {
     known: RwLock<HashMap<String, Option<u32>>>,
 }
 
+impl Clone for Side {
+    fn clone(&self) -> Self {
+        // What the system said can be asked again.
+        Self { by_id: self.by_id.clone(), by_name: self.by_name.clone(), known: RwLock::default() }
+    }
+}
+
 /// Maps the owners of a snapshot to owners here.
 ///
 /// For users and groups alike, the first that applies: an explicit map of the name, an explicit map of the number,
 /// with [`OwnerMap::by_name`] the number that the name has here, the number as it is. For any number of threads.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct OwnerMap {
     names: bool,
     users: Side,

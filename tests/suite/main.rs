@@ -1,7 +1,15 @@
 //! All integration tests in one program: linking is the slow part.
 #![allow(clippy::unwrap_used)]
 
+mod backup;
+mod cli_basics;
+mod cli_common;
+mod cli_keys;
+mod cli_secrets;
+mod common;
 mod damage;
 mod damage_check;
+mod damage_cli;
+mod damage_restore;
 mod damage_world;
 mod floors;

@@ -1,0 +1,143 @@
+//! In place: which parts of an existing file are right already.
+
+use super::run::Run;
+use super::window::{FileState, FileTask, How, Piece, Source, Want, attrs_of};
+use crate::format::entry::Node;
+use crate::format::header::BlobKind;
+use crate::source::{Kind, Stat, stat_fd};
+use crate::target::has_attrs;
+use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
+use rustix::io::Errno;
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+
+/// How much is looked at at once where a hole is to be.
+const STEP_BYTES: usize = 256 << 10;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Says how a file gets into the target and marks the pieces that are right already.
+pub(super) fn compare(run: &Run<'_>, task: &mut FileTask, wants: &[Want]) {
+    let file = &task.file;
+    let Some(existing) = &file.existing else { return };
+    if file.has_failed() || run.is_stopped() || file.how.get().is_some_and(|how| *how != How::Patch) {
+        return;
+    }
+    let shared = existing.nlink > 1;
+    // What has other names, perhaps elsewhere, is not written to: it stays as it is or is made anew.
+    let may_patch = existing.kind == Kind::File && (!shared || (file.key.is_some() && task.is_first && task.is_last));
+    let opened = if may_patch { open(file, existing).ok() } else { None };
+    let Some(opened) = opened else {
+        let _ = file.how.set(How::Make);
+        return;
+    };
+    for piece in &mut task.pieces {
+        piece.is_right = is_right(run, file, &opened, existing.size_bytes, piece, wants);
+    }
+    let mut how = How::Patch;
+    if shared {
+        let is_right = existing.size_bytes == file.size_bytes && task.pieces.iter().all(|piece| piece.is_right);
+        if !is_right || !may_keep(run, file, existing) {
+            task.pieces.iter_mut().for_each(|piece| piece.is_right = false);
+            how = How::Make;
+        }
+    }
+    let _ = file.how.set(how);
+}
+
+/// Whether an inode with several names may stay: its attributes are right, and it is no other group's.
+pub(super) fn may_keep(run: &Run<'_>, file: &FileState, existing: &Stat) -> bool {
+    let (Some(key), Some(handle)) = (file.key, &file.dir.handle) else { return false };
+    let attrs = attrs_of(&file.entry);
+    has_attrs(handle, &file.entry.name, existing, &attrs, &run.policy).unwrap_or(false)
+        && run.claim((existing.dev, existing.ino), key)
+}
+
+/// Opens the file that was there, if it still is the same.
+pub(super) fn open(file: &FileState, existing: &Stat) -> io::Result<File> {
+    let handle = file.dir.handle.as_ref().ok_or(io::ErrorKind::NotFound)?;
+    let opened = handle.open_existing(&file.entry.name)?;
+    if stat_fd(opened.as_fd())?.is_same_inode(existing) {
+        Ok(opened)
+    } else {
+        Err(io::Error::other("it was replaced meanwhile"))
+    }
+}
+
+fn is_right(run: &Run<'_>, file: &FileState, opened: &File, have_bytes: u64, piece: &Piece, wants: &[Want]) -> bool {
+    let end = piece.offset.saturating_add(piece.len_bytes);
+    if piece.source == Source::Hole {
+        // What is behind the end becomes a hole by setting the length.
+        return is_zero(opened, piece.offset, end.min(have_bytes)).unwrap_or(false);
+    }
+    if end > have_bytes {
+        return false;
+    }
+    match piece.source {
+        Source::Blob(number) => wants.get(number as usize).is_some_and(|want| {
+            reads(opened, piece, |bytes| run.reader.repo().keys().blob_id(BlobKind::Data, bytes) == want.id)
+        }),
+        _ => matches!(&file.entry.node, Node::Inline(inline) if reads(opened, piece, |bytes| bytes == inline)),
+    }
+}
+
+/// Whether the bytes of `piece` can be read and are what `test` wants. They are at most as many as a blob may have.
+pub(super) fn reads(file: &File, piece: &Piece, test: impl FnOnce(&[u8]) -> bool) -> bool {
+    let Ok(len) = usize::try_from(piece.len_bytes) else { return false };
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        file.read_exact_at(&mut buffer[..len], piece.offset).is_ok() && test(&buffer[..len])
+    })
+}
+
+/// Whether the bytes from `start` to `end` read as zeros. Only data is read, not holes.
+pub(super) fn is_zero(file: &File, start: u64, end: u64) -> io::Result<bool> {
+    let mut at = start;
+    let mut buffer = vec![0; STEP_BYTES];
+    while at < end {
+        at = match seek(file, SeekFrom::Data(at)) {
+            Ok(data) => data.max(at),
+            Err(Errno::NXIO) => return Ok(true),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
+            Err(errno) => return Err(errno.into()),
+        };
+        if at >= end {
+            break;
+        }
+        let len = usize::try_from(end - at).map_or(STEP_BYTES, |rest| rest.min(STEP_BYTES));
+        file.read_exact_at(&mut buffer[..len], at)?;
+        if buffer[..len].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += len as u64;
+    }
+    Ok(true)
+}
+
+/// Makes a hole in an existing file, or writes zeros where there are no holes.
+pub(super) fn make_hole(file: &File, offset: u64, len_bytes: u64) -> io::Result<()> {
+    let have_bytes = file.metadata()?.len();
+    let end = offset.saturating_add(len_bytes).min(have_bytes);
+    if end <= offset {
+        return Ok(());
+    }
+    match fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, end - offset) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+        other => return Ok(other?),
+    }
+    let zeros = vec![0; STEP_BYTES];
+    let mut at = offset;
+    while at < end {
+        let len = usize::try_from(end - at).map_or(STEP_BYTES, |rest| rest.min(STEP_BYTES));
+        file.write_all_at(&zeros[..len], at)?;
+        at += len as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! What all stages of a run share, and the stages put together.
+
+use super::links::LinkKey;
+use super::select::Selector;
+use super::tally::{Problem, Tally};
+use super::walk::Walker;
+use super::window::{Ready, Window};
+use super::{Plan, RestoreOptions, Target, fetch, write};
+use crate::error::{Error, Result, StoreError};
+use crate::ops::Progress;
+use crate::repo::Repository;
+use crate::repo::reader::BlobReader;
+use crate::state::State;
+use crate::target::{AttrProblem, Policy, TargetDir};
+use crossbeam_channel::bounded;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// After so many failures of the store in a row, it is taken to be gone.
+const STORE_FAILURES: u32 = 64;
+
+/// What all stages share.
+pub(super) struct Run<'a> {
+    pub reader: BlobReader<'a>,
+    pub options: &'a RestoreOptions,
+    pub policy: Policy,
+    pub selector: Selector,
+    pub tally: Tally,
+    pub progress: &'a dyn Progress,
+    pub pool: ThreadPool,
+    /// Link groups whose first name could not be made.
+    failed_links: Mutex<HashSet<LinkKey>>,
+    /// Inodes of the target that stay, with the group whose they are.
+    claimed: Mutex<HashMap<((u32, u32), u64), LinkKey>>,
+    store_failures: AtomicU32,
+    stop: AtomicBool,
+    fatal: Mutex<Option<Error>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Run<'a> {
+    /// Makes a run ready.
+    ///
+    /// # Errors
+    /// [`Error::Role`], [`Error::State`], [`Error::Usage`] for malformed patterns.
+    pub fn new(
+        repo: &'a Repository,
+        state: &State,
+        options: &'a RestoreOptions,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let mut policy = Policy::new(options.owners.clone());
+        policy.no_xattrs = options.no_xattrs;
+        let pool = ThreadPoolBuilder::new().num_threads(options.threads).thread_name(|n| format!("restore-{n}"));
+        Ok(Self {
+            reader: BlobReader::new(repo, state)?,
+            options,
+            policy,
+            selector: Selector::new(&options.excludes, &options.includes)?,
+            tally: Tally::default(),
+            progress,
+            pool: pool.build().map_err(|e| Error::io("start", "threads", io::Error::other(e)))?,
+            failed_links: Mutex::default(),
+            claimed: Mutex::default(),
+            store_failures: AtomicU32::new(0),
+            stop: AtomicBool::new(false),
+            fatal: Mutex::default(),
+        })
+    }
+
+    /// Whether to begin nothing new.
+    pub fn is_stopped(&self) -> bool {
+        if self.stop.load(Ordering::Relaxed) {
+            return true;
+        }
+        if self.progress.cancelled() {
+            self.fatal(Error::Interrupted);
+            return true;
+        }
+        false
+    }
+
+    /// Ends the run with `error`, unless another came first.
+    pub fn fatal(&self, error: Error) {
+        lock(&self.fatal).get_or_insert(error);
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that something could not be restored.
+    pub fn problem(&self, path: &[u8], error: impl Into<String>) {
+        let problem = Problem { path: String::from_utf8_lossy(path).into_owned(), error: error.into() };
+        self.progress.warn(&format!("{}: {}", problem.path, problem.error));
+        self.tally.problem(problem);
+    }
+
+    /// Notes an error of the target on `path`: a full disk ends the run, anything else is a problem.
+    pub fn target_problem(&self, path: &[u8], what: &'static str, error: io::Error) {
+        use io::ErrorKind as K;
+        if matches!(error.kind(), K::StorageFull | K::QuotaExceeded | K::ReadOnlyFilesystem) {
+            self.fatal(Error::io(what, Path::new(std::ffi::OsStr::from_bytes(path)), error));
+        } else {
+            self.problem(path, format!("cannot {what} it: {error}"));
+        }
+    }
+
+    /// Notes the attributes that could not be applied to `path`.
+    pub fn attr_problems(&self, path: impl Fn() -> Vec<u8>, problems: Vec<AttrProblem>) {
+        for problem in problems {
+            if !self.policy.is_root && problem.source.kind() == io::ErrorKind::PermissionDenied {
+                self.tally.skipped_attributes.add(1);
+            } else {
+                self.problem(&path(), text_of(&problem));
+            }
+        }
+    }
+
+    /// What to say of a blob that cannot be had. A store that fails again and again ends the run.
+    pub fn read_problem(&self, error: &Error) -> String {
+        let text = text_of(error);
+        if let Error::Store { op, object, source: StoreError::Io(source) } = error {
+            if self.store_failures.fetch_add(1, Ordering::Relaxed) + 1 >= STORE_FAILURES {
+                let source = StoreError::Io(io::Error::new(source.kind(), source.to_string()));
+                self.fatal(Error::Store { op, object: object.clone(), source });
+            }
+        } else if let Error::State { path, what } = error {
+            self.fatal(Error::State { path: path.clone(), what: what.clone() });
+        }
+        text
+    }
+
+    /// The store has answered.
+    pub fn read_well(&self) {
+        self.store_failures.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes that the first name of a group is not there.
+    pub fn link_failed(&self, key: Option<LinkKey>) {
+        lock(&self.failed_links).extend(key);
+    }
+
+    /// Whether the first name of a group is not there.
+    pub fn has_link_failed(&self, key: &LinkKey) -> bool {
+        lock(&self.failed_links).contains(key)
+    }
+
+    /// Takes an inode of the target, which stays as it is, for a group. False if it is another group's already.
+    pub fn claim(&self, inode: ((u32, u32), u64), key: LinkKey) -> bool {
+        *lock(&self.claimed).entry(inode).or_insert(key) == key
+    }
+}
+
+/// An error with its causes.
+pub(super) fn text_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Runs the three stages.
+///
+/// # Errors
+/// What ended the run early.
+pub(super) fn run(run: &Run<'_>, plan: Plan, target: Target) -> Result<()> {
+    let top = target.handle.as_ref().map(TargetDir::try_clone).transpose();
+    let top = top.map_err(|e| Error::io("open", &run.options.target, e))?;
+    // One window being filled, one waiting, one being fetched and one being written: only the last two have content.
+    let (planned_to, planned) = bounded::<Window>(1);
+    let (ready_to, ready) = bounded::<Ready>(0);
+    std::thread::scope(|scope| -> Result<()> {
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let failed = |e| Error::io("start", "a thread", e);
+        let walker = named("restore-walk")
+            .stack_size(16 << 20)
+            .spawn_scoped(scope, move || Walker::new(run, planned_to).walk(plan, target));
+        let fetcher = named("restore-fetch").spawn_scoped(scope, move || {
+            // To the end also after an error: the walker stops by itself.
+            for window in planned {
+                if ready_to.send(fetch::fetch(run, window)).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut writer = write::Writer::new(run, top);
+        for window in ready {
+            writer.window(window);
+        }
+        let ended = [walker.map_err(failed)?.join(), fetcher.map_err(failed)?.join()];
+        if ended.iter().any(std::thread::Result::is_err) { Err(Error::Aborted) } else { Ok(()) }
+    })?;
+    match lock(&run.fatal).take() {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
