@@ -10,6 +10,7 @@ mod common;
 mod damage;
 mod damage_check;
 mod damage_cli;
+mod damage_packs;
 mod damage_restore;
 mod damage_world;
 mod floors;
