@@ -132,7 +132,7 @@ fn objects(out: &mut Out) {
         ("object-flipped-certificate", "one bit of the certificate changed", own(&flipped(&good, 60)), "signature"),
         ("object-flipped-box", "one bit of the box changed", own(&flipped(&good, good.len() - 70)), "signature"),
         ("object-flipped-signature", "one bit of the signature changed", own(&flipped(&good, good.len() - 1)), "signature"),
-        ("object-truncated", "the last byte is missing", own(&good[..good.len() - 1]), "invalid"),
+        ("object-truncated", "the last byte is missing", own(&good[..good.len() - 1]), "truncated"),
         ("object-truncated-header", "it ends within the header", own(&good[..47]), "truncated"),
         ("object-two-elements", "a body of two elements", own(&body(vec![certificate.clone(), salt.clone()])), "invalid"),
         ("object-four-elements", "a body of four elements", own(&body(vec![certificate.clone(), salt.clone(), sealed_box.clone(), b([])])), "invalid"),

@@ -2,9 +2,20 @@
 
 use serde_json::{Map, Value, json};
 
-/// Lower-case hexadecimal.
+/// Runs of equal bytes from this length on are shown as `(xx*length)`.
+const RUN_BYTES: usize = 64;
+
+/// Lower-case hexadecimal, long runs shortened.
 pub fn hex(bytes: impl AsRef<[u8]>) -> String {
-    data_encoding::HEXLOWER.encode(bytes.as_ref())
+    let mut out = String::new();
+    for run in bytes.as_ref().chunk_by(|a, b| a == b) {
+        if run.len() >= RUN_BYTES {
+            out += &format!("({:02x}*{})", run[0], run.len());
+        } else {
+            out += &data_encoding::HEXLOWER.encode(run);
+        }
+    }
+    out
 }
 
 /// An item of CBOR.

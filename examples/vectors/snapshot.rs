@@ -148,7 +148,7 @@ fn manifest_roots(out: &mut Out) {
         ("roots-dot-dot", "the component ..", path(b"/a/.."), "invalid"),
         ("roots-nul", "a NUL", path(b"/a\0"), "invalid"),
         ("roots-component-too-long", "a component of 4,097 bytes", path(&longer), "invalid"),
-        ("roots-long", "a path of 65,537 bytes", path(&[&b"/a"[..]; 32_769].concat()[..65_537]), "limit"),
+        ("roots-long", "a path of 65,537 bytes", path(&[&b"/"[..], &[b'x'; 65_536]].concat()), "limit"),
         ("roots-name", "the entry of a root with a name", V::A(vec![at(b"/a", plain(1, b"a"))]), "invalid"),
         ("roots-entry-missing", "a root without an entry", V::A(vec![V::M(R::default().with(0, "", b("/a")))]), "invalid"),
     ];
@@ -208,14 +208,14 @@ fn objects(out: &mut Out) {
         ("object-epoch-other", "under another epoch than it was sealed", own(&other_epoch), "seal"),
         ("object-kind", "the kind of an index object", own(&as_index), "invalid"),
         ("object-three-elements", "the body of an index object", own(&three), "invalid"),
-        ("object-flipped-header", "one bit of the epoch changed", own(&flipped(&good, 12)), "signature"),
+        ("object-flipped-header", "one bit of the epoch changed", own(&flipped(&good, 13)), "signature"),
         ("object-flipped-certificate", "one bit of the certificate's signature changed", own(&flipped(&good, find(parts.certificate) + parts.certificate.len() - 1)), "signature"),
         ("object-flipped-salt", "one bit of the salt changed", own(&flipped(&good, find(&parts.salt))), "signature"),
         ("object-flipped-cover", "one bit of the cover changed", own(&flipped(&good, find(parts.sealed))), "signature"),
         ("object-flipped-enc", "one bit of the encapsulated key changed", own(&flipped(&good, find(&enc))), "signature"),
         ("object-flipped-manifest", "one bit of the manifest changed", own(&flipped(&good, find(ciphertext))), "signature"),
         ("object-flipped-signature", "one bit of the signature changed", own(&flipped(&good, good.len() - 64)), "signature"),
-        ("object-truncated", "the last byte is missing", own(&good[..good.len() - 1]), "invalid"),
+        ("object-truncated", "the last byte is missing", own(&good[..good.len() - 1]), "truncated"),
     ];
     for (scenario, description, input, error) in bad {
         out.bad("snapshot", scenario, description, input, error);

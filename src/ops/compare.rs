@@ -53,6 +53,7 @@ struct Level {
 
 struct Compare<'p> {
     since: Time,
+    skip: &'p [PathBuf],
     progress: &'p dyn Progress,
     result: Comparison,
     path: PathBuf,
@@ -60,14 +61,21 @@ struct Compare<'p> {
 }
 
 /// Compares `left` with `right`. If both are directories, what is in them; their own attributes do not count.
-/// What was changed on the left after `since` is set aside.
+/// What was changed on the left after `since` is set aside; the paths of `skip` on the left are left out.
 ///
 /// # Errors
 /// [`Error::Io`] when a directory cannot be read; [`Error::Interrupted`].
-pub fn compare(left: &Path, right: &Path, since: Time, progress: &dyn Progress) -> Result<Comparison> {
+pub fn compare(
+    left: &Path,
+    right: &Path,
+    since: Time,
+    skip: &[PathBuf],
+    progress: &dyn Progress,
+) -> Result<Comparison> {
     progress.stage("comparing", Totals::default());
     let mut compare = Compare {
         since,
+        skip,
         progress,
         result: Comparison::default(),
         path: left.to_owned(),
@@ -116,6 +124,10 @@ impl Compare<'_> {
                 return Err(Error::Interrupted);
             }
             self.path.push(OsStr::from_bytes(name.as_bytes()));
+            if self.skip.contains(&self.path) {
+                self.path.pop();
+                continue;
+            }
             let (left, right) = (level.left.as_fd(), level.right.as_fd());
             if self.object((left, &name), (right, &name))? == Some(Kind::Dir) {
                 let open = |dir| source::open_dir_at(dir, &name);
@@ -294,7 +306,7 @@ mod tests {
         let (a, b) = (temp.path().join("a"), temp.path().join("b"));
         tree(&a);
         tree(&b);
-        let same = compare(&a, &b, later(), &Silent).unwrap();
+        let same = compare(&a, &b, later(), &[], &Silent).unwrap();
         assert_eq!((same.objects, same.bytes, same.different), (5, 600_001, 0), "{same:?}");
 
         let then = fs::metadata(b.join("d")).unwrap().modified().unwrap();
@@ -306,7 +318,7 @@ mod tests {
         fs::remove_file(b.join("l")).unwrap();
         symlink("h", b.join("l")).unwrap();
         File::open(b.join("d")).unwrap().set_modified(then).unwrap();
-        let found = compare(&a, &b, later(), &Silent).unwrap();
+        let found = compare(&a, &b, later(), &[], &Silent).unwrap();
         let named: Vec<_> = found.differences.iter().map(|d| (d.path.rsplit('/').next().unwrap(), &d.what[..])).collect();
         let want: [(&str, &[&str]); 5] = [
             ("e", &["mode"]),
@@ -318,8 +330,10 @@ mod tests {
         assert_eq!(named, want);
 
         let before = Time { secs: 0, nanos: 0 };
-        let excused = compare(&a, &b, before, &Silent).unwrap();
+        let excused = compare(&a, &b, before, &[], &Silent).unwrap();
         assert_eq!((excused.different, excused.changed_meanwhile), (1, 4));
+        let skipped = compare(&a, &b, later(), &[a.join("d"), a.join("h")], &Silent).unwrap();
+        assert_eq!((skipped.objects, skipped.different), (2, 2));
     }
 
     #[test]
@@ -328,8 +342,8 @@ mod tests {
         let (a, b) = (temp.path().join("a"), temp.path().join("b"));
         tree(&a);
         tree(&b);
-        assert_eq!(compare(&a.join("g"), &b.join("g"), later(), &Silent).unwrap().different, 0);
-        let found = compare(&a.join("g"), &b.join("d"), later(), &Silent).unwrap();
+        assert_eq!(compare(&a.join("g"), &b.join("g"), later(), &[], &Silent).unwrap().different, 0);
+        let found = compare(&a.join("g"), &b.join("d"), later(), &[], &Silent).unwrap();
         assert_eq!(found.differences[0].what, ["type"]);
     }
 }

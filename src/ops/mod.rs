@@ -7,5 +7,6 @@ pub mod keys;
 pub mod list;
 pub mod progress;
 pub mod restore;
+pub mod try_it;
 
 pub use progress::{Progress, Silent, Totals};

@@ -5,6 +5,7 @@ mod commands;
 mod context;
 mod harden;
 mod open;
+mod scratch;
 mod secrets;
 mod signals;
 mod ui;

@@ -2,7 +2,10 @@
 
 use super::Outcome;
 use crate::context::Context;
-use panther::{Error, Result};
+use crate::open;
+use panther::Result;
+use panther::ops::check::{CheckOptions, check};
+use panther::report::check::text;
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -10,7 +13,7 @@ use panther::{Error, Result};
   panther -r REPO check
   panther -r REPO check --read-data-subset 5%
 
-Exit code 4: damage was found.")]
+Exit code 4: damage was found; 5: the store failed; 14: only a newer version can tell.")]
 pub struct Options {
     /// Read all data, too
     #[arg(long, conflicts_with = "read_data_subset")]
@@ -36,8 +39,19 @@ fn parse_share(text: &str) -> Result<f64, String> {
 }
 
 /// Checks.
-pub fn run(_options: &Options, _context: &Context) -> Result<Outcome> {
-    Err(Error::Aborted)
+pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
+    let (repo, _) = open::repository(context)?;
+    let state = open::state(context, &repo)?;
+    let [a, b, c, d, e, f, g, h, ..] = panther::seal::random32(&mut panther::seal::system_random());
+    let check_options = CheckOptions {
+        read_data: options.read_data || options.read_data_subset.is_some(),
+        subset: options.read_data_subset,
+        seed: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        threads: 0,
+    };
+    let found = check(&repo, &state, &check_options, &context.ui)?;
+    context.report(&found, || text(&found))?;
+    Ok(Outcome::Found(found.exit_code()))
 }
 
 #[cfg(test)]

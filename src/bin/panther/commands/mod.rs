@@ -22,6 +22,8 @@ pub enum Outcome {
     Incomplete,
     /// The repository is damaged.
     Damaged,
+    /// A check came to this exit code.
+    Found(u8),
 }
 
 impl Outcome {
@@ -31,6 +33,7 @@ impl Outcome {
             Self::Complete => 0,
             Self::Incomplete => 3,
             Self::Damaged => 4,
+            Self::Found(code) => code,
         }
     }
 }

@@ -3,7 +3,13 @@
 use super::Outcome;
 use crate::cli::Filter;
 use crate::context::Context;
-use panther::{Error, Result};
+use crate::open;
+use panther::Result;
+use panther::ops::list::absolute;
+use panther::ops::restore::{RestoreOptions, restore};
+use panther::report::restore::{Body, text};
+use panther::source::ExcludeOptions;
+use panther::target::OwnerMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -31,13 +37,16 @@ pub struct Options {
     /// Leave out what matches this pattern
     #[arg(short, long, value_name = "PATTERN")]
     exclude: Vec<String>,
-    /// Remove what is in the target and not in the snapshot
+    /// Write over what is in the target; what is as in the snapshot already is not touched
+    #[arg(long)]
+    overwrite: bool,
+    /// As --overwrite, and remove what the snapshot does not have
     #[arg(long)]
     delete: bool,
     /// Write nothing, only say what would be done
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Read what was restored again and compare
+    /// Read what was restored again and compare; believe no size and time of files that are there already
     #[arg(long)]
     verify: bool,
     /// Owners by number, even if this machine has their names
@@ -52,9 +61,44 @@ pub struct Options {
     /// Leave extended attributes and ACLs out
     #[arg(long)]
     no_xattrs: bool,
+    /// Make holes of long runs of zeros, too
+    #[arg(long)]
+    sparse: bool,
 }
 
 /// Restores.
-pub fn run(_options: &Options, _context: &Context) -> Result<Outcome> {
-    Err(Error::Aborted)
+pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
+    let (wanted, path) = open::snapshot_and_path(&options.snapshot)?;
+    let filter = options.filter.make()?;
+    let owners = owners(options)?;
+    let (repo, _) = open::repository(context)?;
+    repo.keys().need_reader("restore")?;
+    let statements = repo.statements()?;
+    let snapshot = open::snapshot(context, &repo, &statements, &wanted, &filter)?;
+    let state = open::synced_state(context, &repo, &statements)?;
+    let restore_options = RestoreOptions {
+        path: path.as_deref().map(absolute),
+        target: options.target.clone(),
+        excludes: ExcludeOptions { patterns: options.exclude.clone(), ..ExcludeOptions::default() },
+        includes: options.include.clone(),
+        delete: options.delete,
+        dry_run: options.dry_run,
+        verify: options.verify,
+        overwrite: options.overwrite,
+        owners,
+        no_xattrs: options.no_xattrs,
+        sparse: options.sparse,
+        threads: 0,
+    };
+    let done = restore(&repo, &state, &snapshot, &restore_options, &context.ui)?;
+    let id = snapshot.head.id;
+    context.report(Body { snapshot: id, report: &done }, || text(id, &done))?;
+    Ok(if done.incomplete { Outcome::Incomplete } else { Outcome::Complete })
+}
+
+fn owners(options: &Options) -> Result<OwnerMap> {
+    let mut owners = if options.numeric_ids { OwnerMap::numeric() } else { OwnerMap::by_name() };
+    options.map_user.iter().try_for_each(|map| owners.map_user(map))?;
+    options.map_group.iter().try_for_each(|map| owners.map_group(map))?;
+    Ok(owners)
 }
