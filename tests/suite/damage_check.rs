@@ -125,7 +125,13 @@ fn a_missing_pack_is_no_damage_if_it_is_condemned_or_superseded() {
     let mut without = world.objects.clone();
     without.remove(&pack);
     let packs = vec![(owner.clone(), vec![id])];
-    let (name, object) = gc(&world, &Gc { condemned: Some(Condemned { not_before: Time::now(), packs }), ..no_gc() });
+    let (name, object) = gc(
+        &world,
+        &Gc {
+            condemned: Some(Condemned { not_before: Time::now().plus(std::time::Duration::from_secs(60)), packs }),
+            ..no_gc()
+        },
+    );
     let mut objects = without.clone();
     objects.insert(name, object);
     let report = check_objects(&world, &objects, &STRUCTURE);

@@ -1,7 +1,8 @@
 //! Some rows of the damage matrix through the program: exit codes and messages.
 
-use crate::cli_common::{Run, Sandbox, run};
+use crate::cli_common::{Run, Sandbox, document, run};
 use crate::damage_world::{Objects, World, renamed};
+use panther::format::header::BlobKind;
 use std::fs;
 
 /// Runs panther on a folder with these objects.
@@ -67,6 +68,35 @@ fn damage_has_its_exit_code_and_is_named() {
         assert!(run.out.contains(&id(other)[..8]), "{}", run.out);
     }
     assert_eq!(panther(&world, &world.objects, &["snapshots"]).code, 0);
+}
+
+#[test]
+fn check_and_restore_say_what_is_hit() {
+    let world = World::new();
+    let pack = world.packs(BlobKind::Data)[1].clone();
+    let mut objects = world.objects.clone();
+    let bytes = objects.get_mut(&pack).unwrap();
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 1;
+    let id = pack.rsplit('/').next().unwrap();
+
+    let run = panther(&world, &objects, &["check", "--read-data"]);
+    assert_eq!(run.code, 4, "{}", run.err);
+    assert!(format!("{}{}", run.out, run.err).contains(id), "{} {}", run.out, run.err);
+    // Without reading the data it is not to be seen.
+    assert_eq!(panther(&world, &objects, &["check"]).code, 0);
+    let run = panther(&world, &objects, &["check", "--read-data", "--json"]);
+    let report = document(&run.out);
+    assert_eq!(run.code, 4);
+    let paths = report["affected"].as_array().unwrap();
+    assert!(!paths.is_empty(), "{report}");
+    for hit in paths {
+        let (snapshot, path) = (hit["snapshot"].as_str().unwrap(), hit["path"].as_str().unwrap());
+        let run = panther(&world, &objects, &["restore", snapshot, "--target", "restored"]);
+        assert_eq!(run.code, 3, "{}", run.err);
+        assert!(run.err.contains(path) && !run.err.contains("panicked"), "{}", run.err);
+    }
+    assert_eq!(panther(&world, &world.objects, &["check", "--read-data"]).code, 0);
 }
 
 /// The id of an object with these bytes, as text.
