@@ -18,10 +18,6 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-// Blobs and segments are made by one thread and freed by another, which this allocator is made for.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     harden::process();
     let arguments: Vec<OsString> = std::env::args_os().collect();
