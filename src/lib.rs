@@ -25,6 +25,7 @@ pub mod id;
 pub mod keys;
 pub mod ops;
 pub mod repo;
+pub mod report;
 pub mod seal;
 pub mod source;
 pub mod state;

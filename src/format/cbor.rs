@@ -253,6 +253,28 @@ impl<'a> Dec<'a> {
         self.nest(read)
     }
 
+    /// An array of `len` items that begins with `magic` and version 1. These two are looked at before anything else, the number of items included:
+    /// another version may have another number.
+    ///
+    /// # Errors
+    /// When something else stands there; [`FormatError::Version`]; or what `read` says.
+    pub fn versioned<T>(&mut self, magic: &'static str, len: u64, read: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
+        let actual = self.array_head()?;
+        self.nest(|d| {
+            if actual < 2 || d.text("magic", 16)? != magic {
+                return Err(FormatError::Invalid("it does not begin as a panther object does"));
+            }
+            let version = d.uint()?;
+            if version != 1 {
+                return Err(FormatError::Version(version));
+            }
+            if actual != len {
+                return Err(FormatError::Invalid("an array has the wrong number of items"));
+            }
+            read(d)
+        })
+    }
+
     /// An array of at most `limit` items, each read by `read`.
     ///
     /// # Errors

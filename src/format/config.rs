@@ -103,16 +103,8 @@ impl Config {
     /// [`FormatError`]; an unknown version is refused before anything else is looked at.
     pub fn decode(object: &[u8]) -> Result<(Self, &[u8], [u8; 64]), FormatError> {
         let mut d = Dec::new(object);
-        let (body, signature) = d.tuple(4, |d| {
-            if d.text("magic", 16)? != "panther" {
-                return Err(FormatError::Invalid("it is not a panther configuration"));
-            }
-            let version = d.uint()?;
-            if version != 1 {
-                return Err(FormatError::Version(version));
-            }
-            Ok((d.bytes("body", limits::SMALL_OBJECT_BYTES)?, d.fixed("signature")?))
-        })?;
+        let (body, signature) =
+            d.versioned("panther", 4, |d| Ok((d.bytes("body", limits::SMALL_OBJECT_BYTES)?, d.fixed("signature")?)))?;
         d.finish()?;
         Ok((Self::decode_body(body)?, body, signature))
     }

@@ -240,8 +240,8 @@ impl Raw {
             2 => self.mode = Some(d.uint_max("mode", 0o7777)? as u32),
             3 => self.uid = Some(d.uint32("uid")?),
             4 => self.gid = Some(d.uint32("gid")?),
-            5 => self.user = Some(d.text("user name", limits::TEXT_BYTES)?.into()),
-            6 => self.group = Some(d.text("group name", limits::TEXT_BYTES)?.into()),
+            5 => self.user = Some(decode_owner(d, "user name")?),
+            6 => self.group = Some(decode_owner(d, "group name")?),
             7 => self.mtime = Some(Time::decode(d)?),
             8 => self.btime = Some(Time::decode(d)?),
             9 => self.xattrs = Some(decode_xattrs(d)?),
@@ -249,7 +249,14 @@ impl Raw {
             11 => self.target = Some(d.bytes("symlink target", limits::PATH_BYTES)?.to_vec()),
             12 => self.device = Some(d.tuple(2, |d| Ok((d.uint32("major")?, d.uint32("minor")?)))?),
             13 => self.link = Some(d.uint()?),
-            14 => self.flags = Some(d.uint32("flags")?),
+            14 => {
+                let flags = d.uint()?;
+                if flags == 0 {
+                    return Err(FormatError::Invalid("inode flags are there and 0"));
+                }
+                // Bits that this program does not know are ignored; none that it knows is above 32.
+                self.flags = Some((flags & u64::from(u32::MAX)) as u32);
+            }
             15 => {
                 self.boundary = Some(match d.uint()? {
                     1 => Boundary::FileSystem,
@@ -282,7 +289,7 @@ impl Raw {
         let has = [self.inline.is_some() || self.content.is_some(), self.target.is_some(), self.device.is_some()];
         let may = [kind <= 1, kind == 2, kind >= 5];
         let odd = (self.link.is_some() && kind == 1) || (self.flags.is_some() && kind > 1) || (self.boundary.is_some() && kind != 1) || (self.inline.is_some() && kind == 1);
-        if has != may || odd || self.flags == Some(0) {
+        if has != may || odd {
             return Err(FormatError::Invalid("an entry has a key that its type does not allow, or lacks one"));
         }
         let node = match kind {
@@ -318,6 +325,12 @@ impl Raw {
             boundary: self.boundary,
         })
     }
+}
+
+/// The name of a user or group: where there is none, the key is left out.
+fn decode_owner(d: &mut Dec<'_>, what: &'static str) -> Result<Arc<str>, FormatError> {
+    let name = d.text(what, limits::TEXT_BYTES)?;
+    if name.is_empty() { Err(FormatError::Invalid("the name of a user or group is empty")) } else { Ok(name.into()) }
 }
 
 fn decode_xattrs(d: &mut Dec<'_>) -> Result<Xattrs, FormatError> {

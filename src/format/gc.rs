@@ -84,14 +84,18 @@ impl Gc {
             match key {
                 0 => created = Some(Time::decode(d)?),
                 1 => not_before = Some(Time::decode(d)?),
-                2 => packs = Some(d.list("writers", limits::INDEX_PACKS, |d| d.tuple(2, |d| Ok((decode_writer(d)?, d.ids("condemned packs", most, ObjectId)?))))?),
+                2 => packs = Some(d.list("writers", most, |d| d.tuple(2, |d| Ok((decode_writer(d)?, d.ids("condemned packs", most, ObjectId)?))))?),
                 3 => forgotten = Some(d.ids("forgotten snapshots", most, ObjectId)?),
-                4 => revoked = Some(d.list("revoked writers", limits::INDEX_PACKS, decode_revoked)?),
+                4 => revoked = Some(d.list("revoked writers", most, decode_revoked)?),
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
         d.finish()?;
+        let created = need(created)?;
+        if not_before.is_some_and(|not_before| not_before < created) {
+            return Err(FormatError::Invalid("a gc object condemns packs to be removed before it was made"));
+        }
         let condemned = match (not_before, packs) {
             (None, None) => None,
             (Some(not_before), Some(packs)) => Some(Condemned { not_before, packs }),
@@ -102,7 +106,7 @@ impl Gc {
         if !ordered || empty || (condemned.is_none() && forgotten.is_none() && revoked.is_none()) {
             return Err(FormatError::Invalid("a gc object says nothing, or not in order"));
         }
-        Ok(Self { created: need(created)?, condemned, forgotten: forgotten.unwrap_or_default(), revoked: revoked.unwrap_or_default() })
+        Ok(Self { created, condemned, forgotten: forgotten.unwrap_or_default(), revoked: revoked.unwrap_or_default() })
     }
 }
 

@@ -4,7 +4,7 @@ use super::cbor::{Dec, Enc, need};
 use super::cert::decode_writer;
 use super::header::BlobKind;
 use super::limits;
-use super::pack::{PREAMBLE_BYTES, Segment, TRAILER_BYTES, decode_segments, encode_segments};
+use super::pack::{PREAMBLE_BYTES, Segment, TAG_BYTES, TRAILER_BYTES, decode_segments, encode_segments};
 use crate::error::FormatError;
 use crate::id::{ObjectId, WriterName};
 
@@ -65,7 +65,8 @@ impl PackRecord {
         })?;
         let record = Self { id: need(id)?, kind: need(kind)?, size_bytes: need(size)?, segments: need(segments)?, writer: need(writer)?, checked };
         let stored: u64 = record.segments.iter().map(|s| u64::from(s.stored_bytes)).sum();
-        if stored + (PREAMBLE_BYTES + TRAILER_BYTES) as u64 >= record.size_bytes {
+        // The least that follows the segments is a table of one byte, its tag and the trailer.
+        if stored + (PREAMBLE_BYTES + 1 + TAG_BYTES + TRAILER_BYTES) as u64 > record.size_bytes {
             return Err(FormatError::Invalid("a pack's segments are larger than the pack"));
         }
         Ok(record)
@@ -93,18 +94,21 @@ impl Index {
     /// # Errors
     /// [`FormatError`].
     pub fn decode(plaintext: &[u8]) -> Result<Self, FormatError> {
-        let (mut packs, mut superseded) = (None, Vec::new());
+        let (mut packs, mut superseded) = (None, None);
         let mut d = Dec::new(plaintext);
         d.map(|d, key| {
             match key {
                 0 => packs = Some(d.list("packs", limits::INDEX_PACKS, PackRecord::decode)?),
-                1 => superseded = d.ids("superseded index objects", limits::INDEX_BYTES / 32, ObjectId)?,
+                1 => superseded = Some(d.ids("superseded index objects", limits::INDEX_BYTES / 32, ObjectId)?),
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
         d.finish()?;
-        Ok(Self { packs: need(packs)?, superseded })
+        if superseded.as_ref().is_some_and(Vec::is_empty) {
+            return Err(FormatError::Invalid("a list of superseded index objects is there and empty"));
+        }
+        Ok(Self { packs: need(packs)?, superseded: superseded.unwrap_or_default() })
     }
 }
 

@@ -142,16 +142,7 @@ impl KeyFile {
     /// [`FormatError`].
     pub fn unwrap(plaintext: &[u8]) -> Result<(&[u8], [u8; 64]), FormatError> {
         let mut d = Dec::new(plaintext);
-        let parts = d.tuple(4, |d| {
-            if d.text("magic", 16)? != "panther key" {
-                return Err(FormatError::Invalid("it is not a panther key"));
-            }
-            let version = d.uint()?;
-            if version != 1 {
-                return Err(FormatError::Version(version));
-            }
-            Ok((d.bytes("body", limits::SMALL_OBJECT_BYTES)?, d.fixed("signature")?))
-        })?;
+        let parts = d.versioned("panther key", 4, |d| Ok((d.bytes("body", limits::SMALL_OBJECT_BYTES)?, d.fixed("signature")?)))?;
         d.finish()?;
         Ok(parts)
     }

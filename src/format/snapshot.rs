@@ -125,7 +125,7 @@ impl Summary {
         d.map(|d, key| {
             let Some(slot) = usize::try_from(key).ok().and_then(|i| f.get_mut(i)) else { return Ok(false) };
             *slot = d.uint()?;
-            Ok(true)
+            if *slot == 0 { Err(FormatError::Invalid("a figure of the summary is there and 0")) } else { Ok(true) }
         })?;
         Ok(Self {
             files: f[0], dirs: f[1], others: f[2], source_bytes: f[3], unreadable: f[4], files_new: f[5], files_changed: f[6], files_unchanged: f[7],
@@ -250,7 +250,11 @@ pub fn is_root_path(path: &[u8]) -> bool {
         return true;
     }
     let Some(rest) = path.strip_prefix(b"/") else { return false };
-    !path.contains(&0) && rest.split(|b| *b == b'/').all(|part| !part.is_empty() && part != b"." && part != b"..")
+    !path.contains(&0) && rest.split(|b| *b == b'/').all(is_component)
+}
+
+fn is_component(part: &[u8]) -> bool {
+    (1..=limits::NAME_BYTES).contains(&(part.len() as u64)) && part != b"." && part != b".."
 }
 
 fn check_roots(roots: &[Root]) -> Result<(), FormatError> {

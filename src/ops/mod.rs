@@ -1,7 +1,12 @@
 //! One use case a file. Each takes an open repository, the state, its options and somebody to report progress to, and returns a report.
 
 pub mod backup;
+pub mod check;
+pub mod compare;
+pub mod keys;
+pub mod list;
 pub mod progress;
 pub mod restore;
+pub mod try_it;
 
 pub use progress::{Progress, Silent, Totals};

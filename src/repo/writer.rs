@@ -304,7 +304,7 @@ pub fn with_writer<T>(
         scope.spawn(move || pack_all(context, &messages, &packs_in, &tickets_in, data_packs, failure));
         for _ in 0..UPLOADERS {
             let (packs, commits) = (packs.clone(), commits_in.clone());
-            scope.spawn(move || upload_all(repo, &packs, &commits, failure));
+            scope.spawn(move || upload_all(repo, state, &packs, &commits, failure));
         }
         drop(packs);
         let committer = Committer::new(repo, state, signer, session, dedup, taken_over);
@@ -404,16 +404,24 @@ fn pack_all(
     }
 }
 
-fn upload_all(repo: &Repository, packs: &Receiver<SpooledPack>, commits: &Sender<Commit>, failure: &Failure) {
+fn upload_all(
+    repo: &Repository,
+    state: &State,
+    packs: &Receiver<SpooledPack>,
+    commits: &Sender<Commit>,
+    failure: &Failure,
+) {
     for pack in packs {
         if failure.is_set() {
             continue;
         }
         let name = Name::Pack(pack.record.writer.clone(), pack.record.id);
-        let stored = repo
-            .backend()
-            .put(&name.to_string(), Body::File(&pack.path))
-            .map_err(|e| Error::store("store", &name, e))
+        let stored = state
+            .note_in_flight(&pack.record)
+            .and_then(|()| {
+                let put = repo.backend().put(&name.to_string(), Body::File(&pack.path));
+                put.map_err(|e| Error::store("store", &name, e))
+            })
             .and_then(|()| {
                 let (record, last_sequence) = (pack.record.clone(), pack.last_sequence);
                 commits.send(Commit::Stored { record, last_sequence }).map_err(|_| Error::Aborted)

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const NOTES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("notes");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Raised whenever the tables change; another number means: start anew.
-const SCHEMA: &[u8] = b"panther state 1";
+const SCHEMA: &[u8] = b"panther state 2";
 /// How many runs on one machine can have a state of their own at the same time.
 const SLOTS: u32 = 16;
 

@@ -10,6 +10,8 @@ use crate::id::ObjectId;
 use redb::{Durability, ReadableTable, TableDefinition, WriteTransaction};
 
 const STORED: TableDefinition<[u8; 32], &[u8]> = TableDefinition::new("stored packs");
+/// Packs that are about to be put into the store: they may be there or not.
+const IN_FLIGHT: TableDefinition<[u8; 32], &[u8]> = TableDefinition::new("packs in flight");
 /// Session number to how far its packs are stored: data and tree segments. A session that is not here has ended well.
 const SESSIONS: TableDefinition<u32, (u64, u64)> = TableDefinition::new("sessions");
 const LAST: TableDefinition<(), u32> = TableDefinition::new("last session");
@@ -33,8 +35,13 @@ impl Watermark {
     }
 }
 
+fn encode_pack(pack: &PackRecord) -> Vec<u8> {
+    Index { packs: vec![pack.clone()], superseded: Vec::new() }.encode()
+}
+
 pub(super) fn create_tables(state: &State, write: &WriteTransaction) -> Result<()> {
     write.open_table(STORED).map_err(|e| state.failed(e))?;
+    write.open_table(IN_FLIGHT).map_err(|e| state.failed(e))?;
     write.open_table(SESSIONS).map_err(|e| state.failed(e))?;
     write.open_table(LAST).map_err(|e| state.failed(e))?;
     Ok(())
@@ -80,8 +87,20 @@ impl State {
     /// # Errors
     /// [`crate::Error::State`].
     pub fn stored_packs(&self) -> Result<Vec<PackRecord>> {
+        self.noted_packs(STORED)
+    }
+
+    /// The packs that earlier sessions were about to store: each may be in the store or not.
+    ///
+    /// # Errors
+    /// [`crate::Error::State`].
+    pub fn packs_in_flight(&self) -> Result<Vec<PackRecord>> {
+        self.noted_packs(IN_FLIGHT)
+    }
+
+    fn noted_packs(&self, which: TableDefinition<'_, [u8; 32], &'static [u8]>) -> Result<Vec<PackRecord>> {
         let read = self.read()?;
-        let table = read.open_table(STORED).map_err(|e| self.failed(e))?;
+        let table = read.open_table(which).map_err(|e| self.failed(e))?;
         let mut packs = Vec::new();
         for item in table.iter().map_err(|e| self.failed(e))? {
             let (_, value) = item.map_err(|e| self.failed(e))?;
@@ -92,6 +111,37 @@ impl State {
         Ok(packs)
     }
 
+    /// Writes down that a pack is about to be put into the store; durable when it returns. A run that is killed between the store's success and
+    /// [`State::note_stored`] then does not store it again.
+    ///
+    /// # Errors
+    /// [`crate::Error::State`].
+    pub fn note_in_flight(&self, pack: &PackRecord) -> Result<()> {
+        let write = self.write(Durability::Immediate)?;
+        {
+            let mut table = write.open_table(IN_FLIGHT).map_err(|e| self.failed(e))?;
+            table.insert(pack.id.0, &encode_pack(pack)[..]).map_err(|e| self.failed(e))?;
+        }
+        self.commit(write)
+    }
+
+    /// Settles what was in flight: packs that turned out to be in the store, and those that did not.
+    ///
+    /// # Errors
+    /// [`crate::Error::State`].
+    pub fn settle_in_flight(&self, arrived: &[PackRecord]) -> Result<()> {
+        let write = self.write(Durability::Immediate)?;
+        {
+            let mut table = write.open_table(IN_FLIGHT).map_err(|e| self.failed(e))?;
+            table.retain(|_, _| false).map_err(|e| self.failed(e))?;
+            let mut stored = write.open_table(STORED).map_err(|e| self.failed(e))?;
+            for pack in arrived {
+                stored.insert(pack.id.0, &encode_pack(pack)[..]).map_err(|e| self.failed(e))?;
+            }
+        }
+        self.commit(write)
+    }
+
     /// Writes down that `packs` are safely stored, and how far that brings `session`; durable when it returns.
     ///
     /// # Errors
@@ -100,9 +150,10 @@ impl State {
         let write = self.write(Durability::Immediate)?;
         {
             let mut stored = write.open_table(STORED).map_err(|e| self.failed(e))?;
+            let mut in_flight = write.open_table(IN_FLIGHT).map_err(|e| self.failed(e))?;
             for pack in packs {
-                let value = Index { packs: vec![pack.clone()], superseded: Vec::new() }.encode();
-                stored.insert(pack.id.0, &value[..]).map_err(|e| self.failed(e))?;
+                stored.insert(pack.id.0, &encode_pack(pack)[..]).map_err(|e| self.failed(e))?;
+                in_flight.remove(pack.id.0).map_err(|e| self.failed(e))?;
             }
             let mut sessions = write.open_table(SESSIONS).map_err(|e| self.failed(e))?;
             sessions.insert(session, (mark.data, mark.tree)).map_err(|e| self.failed(e))?;

@@ -1,7 +1,21 @@
 //! All integration tests in one program: linking is the slow part.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used)]
 
+mod backup;
+mod cli_basics;
+mod cli_common;
+mod cli_keys;
+mod cli_restore;
+mod cli_secrets;
+mod cli_try;
+mod common;
+mod damage;
+mod damage_check;
+mod damage_world;
+mod floors;
+mod format_laws;
 mod restore;
 mod restore_faults;
 mod restore_in_place;
 mod restore_kit;
+mod vectors;

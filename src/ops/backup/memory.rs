@@ -1,7 +1,7 @@
 //! What a backup knows from earlier runs.
 
 use super::assemble::content_of;
-use crate::error::Result;
+use crate::error::{Error, Result, StoreError};
 use crate::format::index::PackRecord;
 use crate::format::name::Name;
 use crate::format::snapshot::{Manifest, Root, Summary};
@@ -42,18 +42,23 @@ impl Memory {
         synced: &Synced,
         force: bool,
     ) -> Result<Self> {
-        let (mut taken_over, mut lost) = (Vec::new(), Vec::new());
-        for pack in state.stored_packs()? {
-            let name = Name::Pack(pack.writer.clone(), pack.id).to_string();
-            let there = pack.writer == *signer.writer()
-                && !statements.condemned.contains(&pack.id)
-                && repo.backend().size(&name).is_ok_and(|size| size == pack.size_bytes);
-            if there {
-                taken_over.push(pack);
-            } else {
-                lost.push(pack.id);
+        let split = |packs: Vec<PackRecord>| -> Result<(Vec<PackRecord>, Vec<ObjectId>)> {
+            let (mut there, mut lost) = (Vec::new(), Vec::new());
+            for pack in packs {
+                let usable = pack.writer == *signer.writer() && !statements.condemned.contains(&pack.id);
+                if usable && is_stored(repo, &pack)? {
+                    there.push(pack);
+                } else {
+                    lost.push(pack.id);
+                }
             }
+            Ok((there, lost))
+        };
+        let in_flight = state.packs_in_flight()?;
+        if !in_flight.is_empty() {
+            state.settle_in_flight(&split(in_flight)?.0)?;
         }
+        let (taken_over, lost) = split(state.stored_packs()?)?;
         if !lost.is_empty() {
             // What was seen may rest on them.
             state.sweep_dirs(|_| false)?;
@@ -91,6 +96,16 @@ impl Memory {
             state.sweep_dirs(|key| visited.contains(&key))?;
         }
         Ok(())
+    }
+}
+
+/// Whether the store has a pack, whole.
+fn is_stored(repo: &Repository, pack: &PackRecord) -> Result<bool> {
+    let name = Name::Pack(pack.writer.clone(), pack.id);
+    match repo.backend().size(&name.to_string()) {
+        Ok(size_bytes) => Ok(size_bytes == pack.size_bytes),
+        Err(StoreError::NotFound) => Ok(false),
+        Err(error) => Err(Error::store("look for", name, error)),
     }
 }
 

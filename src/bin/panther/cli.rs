@@ -1,0 +1,166 @@
+//! The command line's grammar.
+
+use crate::commands::{backup, check, init, key, ls, restore, snapshots, try_it};
+use clap::{Args, Parser, Subcommand};
+use panther::id::WriterName;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const AFTER_HELP: &str = "\
+Examples:
+  panther -r /mnt/disk/backup init
+  panther -r /mnt/disk/backup backup /home /etc --exclude-caches --tag daily
+  panther -r /mnt/disk/backup snapshots
+  panther -r /mnt/disk/backup restore latest:/home/me/Documents --target restored
+  panther -r /mnt/disk/backup check --read-data-subset 5%
+  panther try ~/Documents
+
+Passphrase or identity, the first that is there: the options above; PANTHER_PASSWORD_FILE,
+PANTHER_PASSWORD_COMMAND, PANTHER_PASSWORD, PANTHER_IDENTITY_FILE; the systemd credentials
+panther-password and panther-identity; a question on the terminal.
+
+Exit codes:
+  0    done
+  1    something of this machine failed: a file, the local state
+  2    the command line or what it asks for makes no sense
+  3    done, but incomplete: something could not be read or written
+  4    the repository is damaged, or something is missing from it
+  5    the repository's store failed: full, not allowed, not reachable
+  10   there is no repository
+  12   no key opens with this passphrase or identity
+  13   the key at hand may not do this
+  14   the repository needs a newer version of panther
+  130  interrupted
+  141  whoever read the output has stopped";
+
+/// Deduplicating, encrypted backup.
+#[derive(Debug, Parser)]
+#[command(name = "panther", version, max_term_width = 100, after_long_help = AFTER_HELP, after_help = "Examples and exit codes: panther --help")]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// The repository: a folder, as PATH or file:PATH
+    #[arg(short, long, global = true, value_name = "REPO", env = "PANTHER_REPOSITORY", hide_env_values = true)]
+    pub repo: Option<OsString>,
+    /// Read the passphrase from this file; a line feed at its end does not count [env: PANTHER_PASSWORD_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Run this command, without a shell, and take the first line of its output [env: PANTHER_PASSWORD_COMMAND]
+    #[arg(long, global = true, value_name = "COMMAND")]
+    pub password_command: Option<OsString>,
+    /// Open with the age identities (AGE-SECRET-KEY-1…) of this file [env: PANTHER_IDENTITY_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub identity_file: Option<PathBuf>,
+    /// Where to remember what is in the repository [default: $XDG_CACHE_HOME/panther or ~/.cache/panther]
+    #[arg(long, global = true, value_name = "DIR", env = "PANTHER_STATE_DIR", hide_env_values = true)]
+    pub state_dir: Option<PathBuf>,
+    /// Under which name to write, with an admin's key [default: the host's name]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub writer: Option<WriterName>,
+    /// Write one JSON document (docs/json.md)
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress and no closing report; warnings stay
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a repository
+    Init(init::Options),
+    /// Back up files and folders
+    Backup(backup::Options),
+    /// Restore a snapshot or a part of one
+    Restore(restore::Options),
+    /// List snapshots
+    Snapshots(snapshots::Options),
+    /// List what is in a snapshot
+    Ls(ls::Options),
+    /// Check that everything in the repository is there and whole
+    Check(check::Options),
+    /// List, add, change, remove, copy and print keys
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Back up a folder to a throw-away repository, restore it, compare, and show figures
+    Try(try_it::Options),
+}
+
+impl Command {
+    /// What its JSON documents call it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
+            Self::Snapshots(_) => "snapshots",
+            Self::Ls(_) => "ls",
+            Self::Check(_) => "check",
+            Self::Key(key) => key.name(),
+            Self::Try(_) => "try",
+        }
+    }
+
+    /// Whether it has something to clear away that no second signal may keep it from.
+    pub fn clears_away(&self) -> bool {
+        matches!(self, Self::Try(_))
+    }
+}
+
+/// Which snapshots are meant.
+#[derive(Debug, Args)]
+pub struct Filter {
+    /// Only snapshots of this host; more than one: of any of them
+    #[arg(long, value_name = "HOST")]
+    pub host: Vec<String>,
+    /// Only snapshots with these tags, separated by commas; more than one: with any of these lists
+    #[arg(long, value_name = "TAG[,TAG…]")]
+    pub tag: Vec<String>,
+    /// Only snapshots of this path; more than one: of all of them
+    #[arg(long, value_name = "PATH")]
+    pub path: Vec<PathBuf>,
+}
+
+impl Filter {
+    /// The filter that this stands for.
+    ///
+    /// # Errors
+    /// [`panther::Error::Io`] when a relative path is given and the working folder is not known.
+    pub fn make(&self) -> panther::Result<panther::ops::list::SnapshotFilter> {
+        use std::os::unix::ffi::OsStrExt;
+        let absolute = |path: &PathBuf| match std::path::absolute(path) {
+            Ok(path) => Ok(panther::ops::list::absolute(path.as_os_str().as_bytes())),
+            Err(error) => Err(panther::Error::io("find", path, error)),
+        };
+        Ok(panther::ops::list::SnapshotFilter {
+            hosts: self.host.clone(),
+            tags: self.tag.iter().map(|list| list.split(',').map(str::to_owned).collect()).collect(),
+            paths: self.path.iter().map(absolute).collect::<panther::Result<_>>()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,147 @@
+//! `backup`: files and folders into a snapshot.
+
+use super::Outcome;
+use crate::context::Context;
+use crate::open;
+use panther::ops::Progress;
+use panther::ops::backup::{BackupOptions, backup};
+use panther::report::backup as report;
+use panther::source::{ExcludeOptions, parse_size};
+use panther::{Error, Result};
+use std::path::PathBuf;
+
+/// Options of `backup`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  panther -r REPO backup /home /etc --exclude-caches --tag daily
+  panther -r REPO backup / -x --exclude /var/cache --exclude '*.iso'
+  panther -r REPO backup ~/work --dry-run
+
+Patterns are those of .gitignore; one with a slash in its middle matches at any depth, one that
+begins with a slash only there. Exit code 3: the snapshot was made, but something could not be read.")]
+pub struct Options {
+    /// Files and folders
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Tags for the snapshot, separated by commas; may be given several times
+    #[arg(long, value_name = "TAG[,TAG…]")]
+    tag: Vec<String>,
+    /// Host name for the snapshot [default: this host's]
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    #[command(flatten)]
+    excludes: Excludes,
+    /// Store nothing, only count
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Read every file, whether it seems unchanged or not
+    #[arg(short, long)]
+    force: bool,
+    /// Make no snapshot if nothing has changed
+    #[arg(long)]
+    skip_if_unchanged: bool,
+    /// auto, fastest, default, better, max, or a zstd level from 1 to 19
+    #[arg(long, value_name = "LEVEL", default_value = "auto", value_parser = parse_level)]
+    compression: i32,
+}
+
+/// What is left out.
+#[derive(Debug, clap::Args)]
+pub struct Excludes {
+    /// Leave out what matches this pattern
+    #[arg(short, long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// As --exclude, but the case of letters does not matter
+    #[arg(long, value_name = "PATTERN")]
+    iexclude: Vec<String>,
+    /// Leave out what matches a pattern of this file, one a line
+    #[arg(long, value_name = "FILE")]
+    exclude_file: Vec<PathBuf>,
+    /// Leave out what is in folders with a CACHEDIR.TAG
+    #[arg(long)]
+    exclude_caches: bool,
+    /// Leave out files larger than this, such as 500M or 2GiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    exclude_larger_than: Option<u64>,
+    /// Stay on the file systems of the paths given
+    #[arg(short = 'x', long)]
+    one_file_system: bool,
+}
+
+impl Excludes {
+    fn make(&self) -> ExcludeOptions {
+        ExcludeOptions {
+            patterns: self.exclude.clone(),
+            case_insensitive_patterns: self.iexclude.clone(),
+            files: self.exclude_file.clone(),
+            caches: self.exclude_caches,
+            larger_than_bytes: self.exclude_larger_than,
+            one_file_system: self.one_file_system,
+        }
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).map_err(|e| e.to_string())
+}
+
+fn parse_level(text: &str) -> Result<i32, String> {
+    match text {
+        "fastest" => Ok(1),
+        "auto" | "default" => Ok(DEFAULT_LEVEL),
+        "better" => Ok(9),
+        "max" => Ok(19),
+        _ => text
+            .parse()
+            .ok()
+            .filter(|level| (1..=19).contains(level))
+            .ok_or_else(|| "it is none of auto, fastest, default, better, max, 1 to 19".to_owned()),
+    }
+}
+
+/// The zstd level where nothing else is asked for.
+pub const DEFAULT_LEVEL: i32 = 3;
+
+/// Makes a snapshot.
+pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
+    let host = options.host.clone().unwrap_or_else(open::host);
+    let mut tags: Vec<String> = options.tag.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
+    if tags.iter().any(String::is_empty) {
+        return Err(Error::Usage("a tag is empty".into()));
+    }
+    tags.sort();
+    tags.dedup();
+    let (repo, _) = open::repository(context)?;
+    let state = open::state(context, &repo)?;
+    let options = BackupOptions {
+        paths: options.paths.clone(),
+        tags,
+        writer: open::writer(context, &repo, &host),
+        host,
+        excludes: options.excludes.make(),
+        level: options.compression,
+        dry_run: options.dry_run,
+        force: options.force,
+        skip_if_unchanged: options.skip_if_unchanged,
+        threads: 0,
+    };
+    let done = backup(&repo, &state, &options, &context.ui)?;
+    done.warnings.iter().for_each(|warning| context.ui.warn(warning));
+    context.report(&done, || report::text(&done))?;
+    Ok(if report::is_incomplete(&done) { Outcome::Incomplete } else { Outcome::Complete })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels() {
+        for (text, level) in [("auto", 3), ("default", 3), ("fastest", 1), ("max", 19), ("7", 7)] {
+            assert_eq!(parse_level(text), Ok(level));
+        }
+        for text in ["", "0", "20", "-1", "off"] {
+            assert!(parse_level(text).is_err());
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The commands, one a file: each has its options and a function that runs it.
+
+pub mod backup;
+pub mod check;
+pub mod init;
+pub mod key;
+pub mod ls;
+pub mod restore;
+pub mod snapshots;
+pub mod try_it;
+
+use crate::cli::Command;
+use crate::context::Context;
+use panther::Result;
+
+/// How a command that did not fail has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Everything is done.
+    Complete,
+    /// Something is missing from what was made.
+    Incomplete,
+    /// The repository is damaged.
+    Damaged,
+    /// A check came to this exit code.
+    Found(u8),
+}
+
+impl Outcome {
+    /// The program's exit code.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Complete => 0,
+            Self::Incomplete => 3,
+            Self::Damaged => 4,
+            Self::Found(code) => code,
+        }
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// Why it could not do what was asked.
+pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
+    match command {
+        Command::Init(options) => init::run(options, context),
+        Command::Backup(options) => backup::run(options, context),
+        Command::Restore(options) => restore::run(options, context),
+        Command::Snapshots(options) => snapshots::run(options, context),
+        Command::Ls(options) => ls::run(options, context),
+        Command::Check(options) => check::run(options, context),
+        Command::Key(key) => key::run(key, context),
+        Command::Try(options) => try_it::run(options, context),
+    }
+}

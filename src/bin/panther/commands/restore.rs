@@ -1,0 +1,104 @@
+//! `restore`: a snapshot or a part of one, back into the file system.
+
+use super::Outcome;
+use crate::cli::Filter;
+use crate::context::Context;
+use crate::open;
+use panther::Result;
+use panther::ops::list::absolute;
+use panther::ops::restore::{RestoreOptions, restore};
+use panther::report::restore::{Body, text};
+use panther::source::ExcludeOptions;
+use panther::target::OwnerMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Options of `restore`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  panther -r REPO restore latest --target restored
+  panther -r REPO restore 1a2b3c4d:/home/me/Documents --target Documents
+  panther -r REPO restore latest --host web --target / --include /etc/nginx --dry-run
+
+SNAPSHOT alone restores everything below the target with its full path; SNAPSHOT:PATH restores what is in
+that folder, or that one file, into the target itself. Exit code 3: something could not be restored.")]
+pub struct Options {
+    /// The snapshot (its id, a beginning of it, or latest), and maybe a path in it
+    #[arg(value_name = "SNAPSHOT[:PATH]")]
+    snapshot: OsString,
+    /// Where to; made if need be
+    #[arg(short, long, value_name = "DIR")]
+    target: PathBuf,
+    #[command(flatten)]
+    filter: Filter,
+    /// Restore only what matches this pattern
+    #[arg(short, long, value_name = "PATTERN")]
+    include: Vec<String>,
+    /// Leave out what matches this pattern
+    #[arg(short, long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// Write over what is in the target; what is as in the snapshot already is not touched
+    #[arg(long)]
+    overwrite: bool,
+    /// As --overwrite, and remove what the snapshot does not have
+    #[arg(long)]
+    delete: bool,
+    /// Write nothing, only say what would be done
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Read what was restored again and compare; believe no size and time of files that are there already
+    #[arg(long)]
+    verify: bool,
+    /// Owners by number, even if this machine has their names
+    #[arg(long)]
+    numeric_ids: bool,
+    /// Give what belonged to user A to user B; names or numbers
+    #[arg(long, value_name = "A:B")]
+    map_user: Vec<String>,
+    /// Give what belonged to group A to group B; names or numbers
+    #[arg(long, value_name = "A:B")]
+    map_group: Vec<String>,
+    /// Leave extended attributes and ACLs out
+    #[arg(long)]
+    no_xattrs: bool,
+    /// Make holes of long runs of zeros, too
+    #[arg(long)]
+    sparse: bool,
+}
+
+/// Restores.
+pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
+    let (wanted, path) = open::snapshot_and_path(&options.snapshot)?;
+    let filter = options.filter.make()?;
+    let owners = owners(options)?;
+    let (repo, _) = open::repository(context)?;
+    repo.keys().need_reader("restore")?;
+    let statements = repo.statements()?;
+    let snapshot = open::snapshot(context, &repo, &statements, &wanted, &filter)?;
+    let state = open::synced_state(context, &repo, &statements)?;
+    let restore_options = RestoreOptions {
+        path: path.as_deref().map(absolute),
+        target: options.target.clone(),
+        excludes: ExcludeOptions { patterns: options.exclude.clone(), ..ExcludeOptions::default() },
+        includes: options.include.clone(),
+        delete: options.delete,
+        dry_run: options.dry_run,
+        verify: options.verify,
+        overwrite: options.overwrite,
+        owners,
+        no_xattrs: options.no_xattrs,
+        sparse: options.sparse,
+        threads: 0,
+    };
+    let done = restore(&repo, &state, &snapshot, &restore_options, &context.ui)?;
+    let id = snapshot.head.id;
+    context.report(Body { snapshot: id, report: &done }, || text(id, &done))?;
+    Ok(if done.incomplete { Outcome::Incomplete } else { Outcome::Complete })
+}
+
+fn owners(options: &Options) -> Result<OwnerMap> {
+    let mut owners = if options.numeric_ids { OwnerMap::numeric() } else { OwnerMap::by_name() };
+    options.map_user.iter().try_for_each(|map| owners.map_user(map))?;
+    options.map_group.iter().try_for_each(|map| owners.map_group(map))?;
+    Ok(owners)
+}

@@ -1,0 +1,219 @@
+//! What a check finds, and how it is collected.
+
+use crate::error::{Error, StoreError};
+use crate::id::ObjectId;
+use crate::ops::Progress;
+use std::error::Error as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many findings of one sort are kept; more are only counted.
+const KEPT_FINDINGS: usize = 10_000;
+/// How many affected paths are kept; more are only counted.
+const KEPT_PATHS: usize = 10_000;
+
+/// Of what sort a finding is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FindingKind {
+    /// Something that should be there is not.
+    Missing,
+    /// Its bytes are not what they should be.
+    Damaged,
+    /// It needs a newer program.
+    Newer,
+    /// Nothing needs it.
+    Orphan,
+    /// The chain of a writer's snapshots is broken.
+    Chain,
+    /// A key file, or whose key signed an object.
+    Key,
+    /// Index objects contradict each other, the store or the trees.
+    Index,
+    /// It is no object of the format.
+    Foreign,
+    /// The store failed when it was to be read.
+    Unreadable,
+}
+
+/// Something that was found.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize)]
+pub struct Finding {
+    /// The object's name, or a description of the blob.
+    pub object: String,
+    /// Of what sort it is.
+    pub kind: FindingKind,
+    /// What it is, in words.
+    pub what: String,
+}
+
+/// A path of a snapshot that cannot be restored, or not exactly.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize)]
+pub struct AffectedPath {
+    /// The snapshot.
+    pub snapshot: ObjectId,
+    /// The path; one that ends in `/` is a folder of which some or all entries are lost.
+    pub path: String,
+}
+
+/// What a check found.
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+pub struct CheckReport {
+    /// Snapshots that are sound in themselves.
+    pub snapshots: u64,
+    /// Packs in the store.
+    pub packs: u64,
+    /// Index objects that are sound in themselves.
+    pub index_objects: u64,
+    /// Tree blobs that index objects name, each once.
+    pub tree_blobs: u64,
+    /// Data blobs that index objects name, each once.
+    pub data_blobs: u64,
+    /// Bytes of all packs in the store.
+    pub pack_bytes: u64,
+    /// Bytes of packs that were read.
+    pub read_bytes: u64,
+    /// What is wrong: the first 10,000 findings and a count of the rest.
+    pub errors: Vec<Finding>,
+    /// What is not wrong, but worth knowing.
+    pub notes: Vec<Finding>,
+    /// What cannot be restored: the first 10,000 paths.
+    pub affected: Vec<AffectedPath>,
+    /// How many paths cannot be restored.
+    pub affected_paths: u64,
+    /// How long it took.
+    pub elapsed_secs: f64,
+}
+
+impl CheckReport {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// The exit code of a program that ends with this report, as errors have them: 0 if nothing is wrong, 14 if only a newer program can tell,
+    /// 5 if only the store failed, else 4.
+    pub fn exit_code(&self) -> u8 {
+        let all = |kind| self.errors.iter().all(|f| f.kind == kind);
+        match () {
+            () if self.is_sound() => 0,
+            () if all(FindingKind::Newer) => 14,
+            () if all(FindingKind::Unreadable) => 5,
+            () => 4,
+        }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What the mutexes of a check guard is whole after every statement, so a panic elsewhere does not matter.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A list that stops growing.
+struct Capped<T> {
+    kept: Vec<T>,
+    total: u64,
+}
+
+impl<T> Default for Capped<T> {
+    fn default() -> Self {
+        Self { kept: Vec::new(), total: 0 }
+    }
+}
+
+impl<T> Capped<T> {
+    fn push(&mut self, item: T, most: usize) {
+        self.total += 1;
+        if self.kept.len() < most {
+            self.kept.push(item);
+        }
+    }
+}
+
+/// Collects findings from many threads.
+pub(super) struct Findings<'p> {
+    progress: &'p dyn Progress,
+    errors: Mutex<Capped<Finding>>,
+    notes: Mutex<Capped<Finding>>,
+    affected: Mutex<Capped<AffectedPath>>,
+}
+
+impl<'p> Findings<'p> {
+    pub fn new(progress: &'p dyn Progress) -> Self {
+        Self { progress, errors: Mutex::default(), notes: Mutex::default(), affected: Mutex::default() }
+    }
+
+    /// Something is wrong.
+    pub fn error(&self, kind: FindingKind, object: impl ToString, what: impl Into<String>) {
+        let finding = Finding { object: object.to_string(), kind, what: what.into() };
+        self.progress.warn(&format!("{}: {}", finding.object, finding.what));
+        lock(&self.errors).push(finding, KEPT_FINDINGS);
+    }
+
+    /// Something is worth knowing.
+    pub fn note(&self, kind: FindingKind, object: impl ToString, what: impl Into<String>) {
+        lock(&self.notes).push(Finding { object: object.to_string(), kind, what: what.into() }, KEPT_FINDINGS);
+    }
+
+    /// What went wrong with an object.
+    pub fn fault(&self, error: &Error) {
+        let (object, kind, what) = describe(error);
+        self.error(kind, object, what);
+    }
+
+    /// A path that cannot be restored.
+    pub fn affected(&self, snapshot: ObjectId, path: &[u8]) {
+        let path = String::from_utf8_lossy(path).into_owned();
+        lock(&self.affected).push(AffectedPath { snapshot, path }, KEPT_PATHS);
+    }
+
+    /// Errors, notes, affected paths and how many of these there are.
+    pub fn finish(self) -> (Vec<Finding>, Vec<Finding>, Vec<AffectedPath>, u64) {
+        let sorted = |list: Mutex<Capped<Finding>>| {
+            let Capped { mut kept, total } = list.into_inner().unwrap_or_else(PoisonError::into_inner);
+            kept.sort();
+            kept.dedup();
+            if total > KEPT_FINDINGS as u64 {
+                let what = format!("{} findings more that are not shown", total - KEPT_FINDINGS as u64);
+                kept.push(Finding { object: "the repository".to_owned(), kind: FindingKind::Damaged, what });
+            }
+            kept
+        };
+        let Capped { mut kept, total } = self.affected.into_inner().unwrap_or_else(PoisonError::into_inner);
+        kept.sort();
+        (sorted(self.errors), sorted(self.notes), kept, total)
+    }
+}
+
+/// The object of an error, its sort and what is wrong.
+pub(super) fn describe(error: &Error) -> (String, FindingKind, String) {
+    match error {
+        Error::Damaged { object, source } => (object.clone(), FindingKind::Damaged, source.to_string()),
+        Error::Newer { object, source } => (object.clone(), FindingKind::Newer, source.to_string()),
+        Error::Missing(object) => (object.clone(), FindingKind::Missing, "it is missing".to_owned()),
+        Error::Store { object, source, .. } => {
+            let (kind, what) = store_failure(source);
+            (object.clone(), kind, what)
+        }
+        other => ("the repository".to_owned(), FindingKind::Unreadable, other.to_string()),
+    }
+}
+
+/// Of what sort a failure of the store is, in words.
+pub(super) fn store_failure(error: &StoreError) -> (FindingKind, String) {
+    match error {
+        StoreError::NotFound => (FindingKind::Missing, "it is missing".to_owned()),
+        StoreError::Length { .. } => (FindingKind::Damaged, error.to_string()),
+        _ => match error.source() {
+            Some(why) => (FindingKind::Unreadable, format!("it cannot be read: {error}: {why}")),
+            None => (FindingKind::Unreadable, format!("it cannot be read: {error}")),
+        },
+    }
+}
+
+/// Tries a second time what failed, unless only a newer program can do it: a failure may have been one of the way here.
+pub(super) fn twice<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    match attempt() {
+        Err(error) if !matches!(error, Error::Newer { .. }) => attempt(),
+        done => done,
+    }
+}

@@ -1,0 +1,14 @@
+//! Results as text for people and as JSON for programs. Pure functions: no I/O, no clock; the time zone is handed in.
+
+pub mod backup;
+pub mod check;
+pub mod json;
+pub mod keys;
+pub mod ls;
+pub mod progress;
+pub mod restore;
+pub mod snapshots;
+pub mod text;
+pub mod time;
+pub mod try_it;
+pub mod units;
