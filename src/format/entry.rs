@@ -255,7 +255,7 @@ impl Raw {
                     return Err(FormatError::Invalid("inode flags are there and 0"));
                 }
                 // Bits that this program does not know are ignored; none that it knows is above 32.
-                self.flags = Some((flags & u64::from(u32::MAX)) as u32);
+                self.flags = Some(u32::try_from(flags & u64::from(u32::MAX)).unwrap_or_default());
             }
             15 => {
                 self.boundary = Some(match d.uint()? {

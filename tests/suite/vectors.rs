@@ -1,5 +1,5 @@
 //! Every vector of `format-spec/vectors/` against the code (`format-spec/14-vectors.md` says how to read them).
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod objects;
 mod records;
@@ -96,7 +96,9 @@ fn unhex32(value: &Value) -> [u8; 32] {
 /// The same with the runs of all hexadecimal texts written out, so that two values can be compared.
 fn expand(value: &Value) -> Value {
     match value {
-        Value::String(text) if text.contains("*") && text.contains('(') => data_encoding::HEXLOWER.encode(&unhex(value)).into(),
+        Value::String(text) if text.contains("*") && text.contains('(') => {
+            data_encoding::HEXLOWER.encode(&unhex(value)).into()
+        }
         Value::Array(items) => items.iter().map(expand).collect(),
         Value::Object(map) => Value::Object(map.iter().map(|(key, value)| (key.clone(), expand(value))).collect()),
         other => other.clone(),
