@@ -17,6 +17,7 @@ mod damage_restore;
 mod damage_world;
 mod floors;
 mod format_laws;
+mod generations;
 mod golden;
 mod restore;
 mod restore_faults;
