@@ -278,6 +278,7 @@ fn compress(plain: Vec<u8>, level: i32, buffers: &Buffers) -> (Codec, Vec<u8>) {
 ///
 /// # Errors
 /// What `body` says, or the first thing that went wrong in storing.
+#[allow(clippy::too_many_arguments)]
 pub fn with_writer<T>(
     repo: &Repository,
     state: &State,

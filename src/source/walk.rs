@@ -354,6 +354,6 @@ impl<'a, S: Sink> Walk<'a, S> {
 /// Btrfs gives the root of every subvolume the inode number 256.
 fn boundary_of(fd: &OwnedFd, stat: &Stat) -> Boundary {
     const BTRFS_SUPER_MAGIC: i64 = 0x9123_683e;
-    let btrfs = rustix::fs::fstatfs(fd).is_ok_and(|s| s.f_type as i64 == BTRFS_SUPER_MAGIC);
+    let btrfs = rustix::fs::fstatfs(fd).is_ok_and(|s| s.f_type == BTRFS_SUPER_MAGIC);
     if btrfs && stat.ino == 256 { Boundary::Subvolume } else { Boundary::FileSystem }
 }
