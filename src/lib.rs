@@ -5,19 +5,21 @@
 //! # Floors
 //! A module imports only from floors below its own; `tests/suite/floors.rs` enforces it.
 //!
-//! 1. [`id`], [`error`]: words everybody uses
+//! 1. [`id`], [`error`], [`buffers`]: words and tools that everybody uses
 //! 2. [`format`]: bytes to records and back, no I/O
-//! 3. [`chunk`], [`seal`], [`keys`]: pure functions on records and bytes
-//! 4. [`backend`]: where objects are kept
-//! 5. [`state`]: what this machine remembers
-//! 6. [`source`]: the file system read
-//! 7. [`target`], [`repo`]: the file system written; a repository: opening, packing, finding blobs
-//! 8. [`ops`]: one use case a file
-//! 9. `report`: results as text and JSON, no I/O
+//! 3. [`chunk`], [`seal`]: pure functions on records and bytes
+//! 4. [`keys`]: keys at work; pure
+//! 5. [`backend`]: where objects are kept
+//! 6. [`state`]: what this machine remembers
+//! 7. [`source`]: the file system read
+//! 8. [`target`], [`repo`]: the file system written; a repository: opening, packing, finding blobs
+//! 9. [`ops`]: one use case a file
+//! 10. `report`: results as text and JSON, no I/O
 //!
 //! The binary (`src/bin/panther/`) stands on all of them.
 
 pub mod backend;
+pub mod buffers;
 pub mod chunk;
 pub mod error;
 pub mod format;

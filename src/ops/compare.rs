@@ -319,7 +319,8 @@ mod tests {
         symlink("h", b.join("l")).unwrap();
         File::open(b.join("d")).unwrap().set_modified(then).unwrap();
         let found = compare(&a, &b, later(), &[], &Silent).unwrap();
-        let named: Vec<_> = found.differences.iter().map(|d| (d.path.rsplit('/').next().unwrap(), &d.what[..])).collect();
+        let named: Vec<_> =
+            found.differences.iter().map(|d| (d.path.rsplit('/').next().unwrap(), &d.what[..])).collect();
         let want: [(&str, &[&str]); 5] = [
             ("e", &["mode"]),
             ("f", &["time", "content"]),

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn patterns_match_one_path() {
         let path = PathBuf::from("/a b/*[x]{y}!?\\");
-        let options = ExcludeOptions { patterns: patterns(&[path.clone()]).unwrap(), ..Default::default() };
+        let options = ExcludeOptions { patterns: patterns(std::slice::from_ref(&path)).unwrap(), ..Default::default() };
         let excludes = Excludes::new(&options).unwrap();
         assert!(excludes.matches(&path, true));
         assert!(!excludes.matches(Path::new("/a b/z[x]{y}!?\\"), true));

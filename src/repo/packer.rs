@@ -1,5 +1,6 @@
 //! Segments into packs: sealed, hashed, written to a spool file.
 
+use crate::buffers::Buffers;
 use crate::error::{Error, Result};
 use crate::format::header::{BlobKind, Header};
 use crate::format::index::PackRecord;
@@ -67,6 +68,7 @@ struct OpenPack {
 pub(super) struct Packer<'a> {
     context: &'a PackContext<'a>,
     kind: BlobKind,
+    buffers: &'a Buffers,
     open: Option<OpenPack>,
     waiting: BTreeMap<u64, Sealable>,
     next: u64,
@@ -74,8 +76,8 @@ pub(super) struct Packer<'a> {
 }
 
 impl<'a> Packer<'a> {
-    pub fn new(context: &'a PackContext<'a>, kind: BlobKind) -> Self {
-        Self { context, kind, open: None, waiting: BTreeMap::new(), next: 1, flush_after: None }
+    pub fn new(context: &'a PackContext<'a>, kind: BlobKind, buffers: &'a Buffers) -> Self {
+        Self { context, kind, buffers, open: None, waiting: BTreeMap::new(), next: 1, flush_after: None }
     }
 
     /// Takes a segment; returns how many were packed by it, and packs that are full.
@@ -120,6 +122,7 @@ impl<'a> Packer<'a> {
             blobs: segment.blobs,
         });
         open.last_sequence = segment.sequence;
+        self.buffers.give(segment.bytes);
         let target = match self.kind {
             BlobKind::Data => self.context.data_pack_bytes,
             BlobKind::Tree => self.context.tree_pack_bytes,

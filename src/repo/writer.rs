@@ -10,6 +10,7 @@ use super::commit::{Commit, Committer};
 use super::dedup::Dedup;
 use super::packer::{PackContext, Packer, Sealable, SpooledPack, clean_spool};
 use crate::backend::Body;
+use crate::buffers::Buffers;
 use crate::error::{Error, Result};
 use crate::format::header::BlobKind;
 use crate::format::index::PackRecord;
@@ -25,7 +26,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// A segment is closed when it has this much plaintext.
@@ -121,6 +122,7 @@ pub struct BlobWriter<'a> {
     level: i32,
     dry_run: bool,
     pool: rayon::ThreadPool,
+    buffers: Arc<Buffers>,
     messages: Sender<Message>,
     commits: Sender<Commit>,
     tickets: Receiver<()>,
@@ -157,6 +159,7 @@ impl BlobWriter<'_> {
             return Ok(true);
         }
         if segment.bytes.capacity() == 0 {
+            segment.bytes = self.buffers.take();
             segment.bytes.reserve(SEGMENT_BYTES + (256 << 10));
         }
         segment.bytes.extend_from_slice(bytes);
@@ -210,10 +213,10 @@ impl BlobWriter<'_> {
         let plain = std::mem::take(&mut segment.bytes);
         let blobs = std::mem::take(&mut segment.blobs);
         self.tickets.recv().map_err(|_| Error::Aborted)?;
-        let (messages, level) = (self.messages.clone(), self.level);
+        let (messages, level, buffers) = (self.messages.clone(), self.level, Arc::clone(&self.buffers));
         self.pool.spawn_fifo(move || {
             let plain_bytes = plain.len() as u32;
-            let (codec, bytes) = compress(plain, level);
+            let (codec, bytes) = compress(plain, level, &buffers);
             // Nobody listens any more only after a failure.
             let _ = messages.send(Message::Segment(Sealable { kind, sequence, codec, plain_bytes, bytes, blobs }));
         });
@@ -241,7 +244,7 @@ impl BlobWriter<'_> {
 }
 
 /// Compresses a segment, or leaves it as it is if that does not pay.
-fn compress(plain: Vec<u8>, level: i32) -> (Codec, Vec<u8>) {
+fn compress(plain: Vec<u8>, level: i32, buffers: &Buffers) -> (Codec, Vec<u8>) {
     thread_local! {
         static CONTEXT: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> = const { RefCell::new(None) };
     }
@@ -250,14 +253,22 @@ fn compress(plain: Vec<u8>, level: i32) -> (Codec, Vec<u8>) {
             *context = zstd::bulk::Compressor::new(level).ok().map(|made| (level, made));
         }
         let (_, compressor) = context.as_mut()?;
-        let mut out = Vec::with_capacity(zstd::zstd_safe::compress_bound(plain.len()) + TAG_BYTES);
+        let mut out = buffers.take();
+        out.reserve(zstd::zstd_safe::compress_bound(plain.len()) + TAG_BYTES);
         compressor.compress_to_buffer(&plain, &mut out).ok()?;
         Some(out)
     });
     match compressed {
         // Less than 1/64 saved is not worth the time to decompress.
-        Some(out) if out.len() < plain.len() - plain.len() / 64 => (Codec::Zstd, out),
-        _ => (Codec::None, plain),
+        Some(out) if out.len() < plain.len() - plain.len() / 64 => {
+            buffers.give(plain);
+            (Codec::Zstd, out)
+        }
+        Some(out) => {
+            buffers.give(out);
+            (Codec::None, plain)
+        }
+        None => (Codec::None, plain),
     }
 }
 
@@ -267,6 +278,7 @@ fn compress(plain: Vec<u8>, level: i32) -> (Codec, Vec<u8>) {
 ///
 /// # Errors
 /// What `body` says, or the first thing that went wrong in storing.
+#[allow(clippy::too_many_arguments)]
 pub fn with_writer<T>(
     repo: &Repository,
     state: &State,
@@ -293,15 +305,17 @@ pub fn with_writer<T>(
         .thread_name(|n| format!("compress-{n}"))
         .build()
         .map_err(|e| Error::io("start", "the compression threads", std::io::Error::other(e)))?;
+    let buffers = Arc::new(Buffers::default());
     let (messages_in, messages) = unbounded();
     let (packs_in, packs) = bounded::<SpooledPack>(1);
     let (commits_in, commits) = bounded(64);
-    let (tickets_in, tickets) = bounded(threads * 2 + 2);
+    let (tickets_in, tickets) = bounded(threads + 2);
     while tickets_in.try_send(()).is_ok() {}
 
     std::thread::scope(|scope| {
         let (failure, context, data_packs) = (&failure, &context, &data_packs);
-        scope.spawn(move || pack_all(context, &messages, &packs_in, &tickets_in, data_packs, failure));
+        let used = Arc::clone(&buffers);
+        scope.spawn(move || pack_all(context, &messages, &packs_in, &tickets_in, data_packs, &used, failure));
         for _ in 0..UPLOADERS {
             let (packs, commits) = (packs.clone(), commits_in.clone());
             scope.spawn(move || upload_all(repo, state, &packs, &commits, failure));
@@ -315,6 +329,7 @@ pub fn with_writer<T>(
             level: options.level,
             dry_run: options.dry_run,
             pool,
+            buffers,
             messages: messages_in,
             commits: commits_in,
             tickets,
@@ -361,10 +376,11 @@ fn pack_all(
     packs: &Sender<SpooledPack>,
     tickets: &Sender<()>,
     data_packs: &AtomicU64,
+    buffers: &Buffers,
     failure: &Failure,
 ) {
-    let mut data = Packer::new(context, BlobKind::Data);
-    let mut tree = Packer::new(context, BlobKind::Tree);
+    let mut data = Packer::new(context, BlobKind::Data, buffers);
+    let mut tree = Packer::new(context, BlobKind::Tree, buffers);
     let mut full = Vec::new();
     let mut step = |message: Option<Message>| -> Result<()> {
         match message {

@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn report() {
-        let summary = Summary { files: 3, dirs: 1, source_bytes: 2048, files_new: 3, data_bytes: 2048, ..Summary::default() };
+        let summary =
+            Summary { files: 3, dirs: 1, source_bytes: 2048, files_new: 3, data_bytes: 2048, ..Summary::default() };
         let mut report = BackupReport {
             snapshot: Some(ObjectId([0xab; 32])),
             parent: None,

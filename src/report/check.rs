@@ -29,7 +29,10 @@ pub fn text(report: &CheckReport) -> String {
         out += &format!("affected: {}:{}\n", affected.snapshot.short(), text::message(&affected.path));
     }
     if report.affected_paths > SHOWN as u64 {
-        out += &format!("affected: {} more; --json names up to 10,000\n", units::count(report.affected_paths - SHOWN as u64));
+        out += &format!(
+            "affected: {} more; --json names up to 10,000\n",
+            units::count(report.affected_paths - SHOWN as u64)
+        );
     }
     if report.is_sound() {
         out += "no errors were found\n";
@@ -72,6 +75,10 @@ no errors were found
         report.errors.push(Finding { object: "x".into(), kind: FindingKind::Damaged, what: "y".into() });
         report.affected.push(AffectedPath { snapshot: ObjectId([1; 32]), path: "/a\x1b".into() });
         report.affected_paths = 51;
-        assert!(text(&report).ends_with("affected: 01010101:/a\\x1b\naffected: 1 more; --json names up to 10,000\n1 error was found\n"));
+        assert!(
+            text(&report).ends_with(
+                "affected: 01010101:/a\\x1b\naffected: 1 more; --json names up to 10,000\n1 error was found\n"
+            )
+        );
     }
 }

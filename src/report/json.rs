@@ -106,7 +106,9 @@ mod tests {
         let failure = Failure::new(&Error::store("store", "gc/x", StoreError::Full(full)));
         assert_eq!(failure.causes, ["the store is full", "disc\nfull"]);
         let text = failure.text();
-        assert!(text.starts_with("error: cannot store gc/x\ncaused by: the store is full\ncaused by: disc\\nfull\nhint: "));
+        assert!(
+            text.starts_with("error: cannot store gc/x\ncaused by: the store is full\ncaused by: disc\\nfull\nhint: ")
+        );
         let json = serde_json::to_value(Document::new("backup", ErrorBody { error: &failure })).unwrap();
         assert_eq!((json["schema"].as_u64(), json["command"].as_str()), (Some(1), Some("backup")));
         assert_eq!(json["error"]["exit_code"], 5);

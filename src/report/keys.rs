@@ -3,9 +3,9 @@
 use crate::format::time::Time;
 use crate::id::{ObjectId, RepoId};
 use crate::ops::keys::PaperKey;
+use crate::repo::keyring::KeyListing;
 use crate::report::text::{self, Align, Table};
 use crate::report::time;
-use crate::repo::keyring::KeyListing;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::fmt::Write;
@@ -145,7 +145,8 @@ mod tests {
         let created = Time::default();
         let in_use = InUse { id: ObjectId([2; 32]), role: "admin", label: "first".into(), created };
         let body = Body::new(&[key(1, true), key(2, false)], Some(in_use));
-        let want = "ID        Opened by\n01010101  passphrase\n02020202  identity    in use: admin \"first\", of 1970-01-01\n";
+        let want =
+            "ID        Opened by\n01010101  passphrase\n02020202  identity    in use: admin \"first\", of 1970-01-01\n";
         assert_eq!(body.table(&TimeZone::UTC), want);
     }
 
@@ -161,7 +162,9 @@ mod tests {
             now: Time::default(),
         };
         let page = paper_page(&paper, &facts, &TimeZone::UTC);
-        for part in [&secret, &"04".repeat(32), &"05".repeat(32), &"03".repeat(32), "1970-01-01", "AGE-  SECR  ET-K  EY-1"] {
+        for part in
+            [&secret, &"04".repeat(32), &"05".repeat(32), &"03".repeat(32), "1970-01-01", "AGE-  SECR  ET-K  EY-1"]
+        {
             assert!(page.contains(part), "{part} is missing from\n{}", *page);
         }
         assert!(page.contains("-r '/mnt/my backups' --identity-file paper.key restore latest --target restored\n"));

@@ -13,7 +13,9 @@ pub fn line(path: &[u8], entry: &Entry, long: bool, zone: &TimeZone) -> String {
     if !long {
         return text::name(path);
     }
-    let owner = |name: &Option<_>, id: u32| name.as_ref().map_or_else(|| id.to_string(), |n: &std::sync::Arc<str>| text::message(n));
+    let owner = |name: &Option<_>, id: u32| {
+        name.as_ref().map_or_else(|| id.to_string(), |n: &std::sync::Arc<str>| text::message(n))
+    };
     let size = match &entry.node {
         Node::Char(major, minor) | Node::Block(major, minor) => format!("{major},{minor}"),
         _ => entry.size_bytes().to_string(),
@@ -154,7 +156,9 @@ mod tests {
 
     #[test]
     fn permission_bits() {
-        for (mode, text) in [(0o755, "prwxr-xr-x"), (0o6755, "prwsr-sr-x"), (0o7000, "p--S--S--T"), (0o1777, "prwxrwxrwt")] {
+        for (mode, text) in
+            [(0o755, "prwxr-xr-x"), (0o6755, "prwsr-sr-x"), (0o7000, "p--S--S--T"), (0o1777, "prwxrwxrwt")]
+        {
             assert_eq!(permissions(&entry(Node::Fifo, mode)), text);
         }
     }

@@ -88,7 +88,10 @@ mod tests {
         report.problem_count = 3;
         report.incomplete = true;
         let long = text(id, &report);
-        assert!(long.contains("  verified  2 files\n") && long.contains("1 object did not get the owner back"), "{long}");
+        assert!(
+            long.contains("  verified  2 files\n") && long.contains("1 object did not get the owner back"),
+            "{long}"
+        );
         assert!(long.ends_with("3 objects could not be restored, wholly or in part\n"));
     }
 }

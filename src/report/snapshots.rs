@@ -3,10 +3,10 @@
 use crate::format::snapshot::Summary;
 use crate::format::time::Time;
 use crate::id::{ObjectId, WriterName};
+use crate::repo::snapshots::{Snapshot, SnapshotHead};
 use crate::report::json::RawPath;
 use crate::report::text::{self, Align, Table};
 use crate::report::{time, units};
-use crate::repo::snapshots::{Snapshot, SnapshotHead};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 

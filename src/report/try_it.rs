@@ -49,7 +49,9 @@ fn comparison(report: &TryReport) -> String {
     let found = &report.comparison;
     let mut parts = vec![match found.different {
         0 => format!("{} as before", units::things(found.objects, "object", "objects")),
-        different => format!("{} of {} differ", units::count(different), units::things(found.objects, "object", "objects")),
+        different => {
+            format!("{} of {} differ", units::count(different), units::things(found.objects, "object", "objects"))
+        }
     }];
     let asides = [
         (found.changed_meanwhile, "changed meanwhile"),

@@ -4,6 +4,7 @@ use super::items::{Batch, Change, FileDone, InodeKey, Item, Piece, ReadJob};
 use super::meta::{Kind, Stat, open_file_at, stat_fd};
 use super::owners::OwnerNames;
 use super::{data_regions, xattrs_fd};
+use crate::buffers::Buffers;
 use crate::chunk::Chunker;
 use crate::error::{Error, FormatError, Result};
 use crate::format::content::ContentRoot;
@@ -17,7 +18,6 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// A change this long before it is looked at may be followed by another with the same time: the clock of file systems ticks slowly.
@@ -60,12 +60,17 @@ pub struct ReadContext<'a> {
     pub keys: &'a Keyring,
     /// For names of owners.
     pub owners: &'a OwnerNames,
+    /// For data.
+    pub buffers: Buffers,
 }
 
 impl ReadContext<'_> {
     /// Reads the files of a batch and computes ids.
     pub fn process(&self, batch: &mut Batch) {
         let Batch { items, data, .. } = batch;
+        if data.capacity() == 0 && items.iter().any(|item| matches!(item, Item::Read(_))) {
+            *data = self.buffers.take();
+        }
         for item in items {
             match item {
                 Item::Read(job) => {
@@ -113,9 +118,7 @@ impl ReadContext<'_> {
             push_hole(&mut pieces, region.start - at);
             let start = data.len();
             let wanted = (region.end - region.start) as usize;
-            data.resize(start + wanted, 0);
-            let got = read_full(&file, &mut data[start..], region.start)?;
-            data.truncate(start + got);
+            let got = read_full(&file, data, wanted, region.start)?;
             cut_region(self.keys.chunker(), data, start, &mut pieces);
             at = region.start + got as u64;
             if got < wanted {
@@ -201,13 +204,11 @@ impl ReadContext<'_> {
         let mut at = region.start;
         let mut rest: Vec<u8> = Vec::new();
         loop {
-            let mut data = Vec::with_capacity(window);
+            let mut data = self.buffers.take();
+            data.reserve(window);
             data.append(&mut rest);
-            let have = data.len();
-            let wanted = (window - have).min(usize::try_from(region.end - at).unwrap_or(usize::MAX));
-            data.resize(have + wanted, 0);
-            let got = read_full(file, &mut data[have..], at).map_err(|e| Error::io("read", path, e))?;
-            data.truncate(have + got);
+            let wanted = (window - data.len()).min(usize::try_from(region.end - at).unwrap_or(usize::MAX));
+            let got = read_full(file, &mut data, wanted, at).map_err(|e| Error::io("read", path, e))?;
             at += got as u64;
             let end = got < wanted || at == region.end;
             let mut pieces = Vec::new();
@@ -217,7 +218,8 @@ impl ReadContext<'_> {
                 pieces.push(Piece::Blob { start, len_bytes: len as u32, id: BlobId::HOLE });
                 start += len;
             }
-            rest = data.split_off(start);
+            rest.extend_from_slice(&data[start..]);
+            data.truncate(start);
             if !pieces.is_empty() {
                 emit(data, pieces)?;
             }
@@ -295,18 +297,40 @@ fn cut_region(chunker: &Chunker, data: &[u8], mut start: usize, pieces: &mut Vec
     }
 }
 
-/// Reads until the buffer is full or the file ends.
-fn read_full(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut got = 0;
-    while got < buffer.len() {
-        match file.read_at(&mut buffer[got..], offset + got as u64) {
+/// Below this it costs little to clear a buffer before it is read into.
+const SMALL_BYTES: usize = 64 << 10;
+
+/// Appends `wanted` bytes from `offset` on, or what there is before the file ends; returns how many.
+fn read_full(file: &File, buffer: &mut Vec<u8>, wanted: usize, offset: u64) -> io::Result<usize> {
+    let start = buffer.len();
+    if wanted < SMALL_BYTES {
+        // Exactly so much: a region between holes may be tiny, and the buffer roomy.
+        buffer.resize(start + wanted, 0);
+        let mut got = 0;
+        while got < wanted {
+            match rustix::io::pread(file, &mut buffer[start + got..], offset + got as u64) {
+                Ok(0) => break,
+                Ok(n) => got += n,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        buffer.truncate(start + got);
+        return Ok(got);
+    }
+    buffer.reserve(wanted);
+    while buffer.len() - start < wanted {
+        let got = buffer.len() - start;
+        // Into spare capacity, which needs no zeros first; it may be more than is wanted.
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(buffer), offset + got as u64) {
             Ok(0) => break,
-            Ok(n) => got += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
         }
     }
-    Ok(got)
+    buffer.truncate(start + wanted);
+    Ok(buffer.len() - start)
 }
 
 /// What is wrong with an entry that is too large to be recorded.

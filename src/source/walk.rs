@@ -24,6 +24,8 @@ const LARGE_BYTES: u64 = 1 << 20;
 const BATCH_BYTES: usize = 1 << 20;
 /// … or has so many items.
 const BATCH_ITEMS: usize = 512;
+/// What an item takes of memory, about.
+const ITEM_BYTES: usize = 1 << 10;
 /// So many files with several links are remembered so that they are read once.
 const LINKS_MAX: usize = 200_000;
 
@@ -149,6 +151,7 @@ impl<'a, S: Sink> Walk<'a, S> {
     }
 
     fn push(&mut self, item: Item) -> Result<()> {
+        self.batch.weight_bytes += ITEM_BYTES;
         self.batch.items.push(item);
         if self.batch.items.len() >= BATCH_ITEMS || self.batch.weight_bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
     }
@@ -358,6 +361,6 @@ impl<'a, S: Sink> Walk<'a, S> {
 /// Btrfs gives the root of every subvolume the inode number 256.
 fn boundary_of(fd: &OwnedFd, stat: &Stat) -> Boundary {
     const BTRFS_SUPER_MAGIC: i64 = 0x9123_683e;
-    let btrfs = rustix::fs::fstatfs(fd).is_ok_and(|s| s.f_type as i64 == BTRFS_SUPER_MAGIC);
+    let btrfs = rustix::fs::fstatfs(fd).is_ok_and(|s| s.f_type == BTRFS_SUPER_MAGIC);
     if btrfs && stat.ino == 256 { Boundary::Subvolume } else { Boundary::FileSystem }
 }

@@ -181,21 +181,20 @@ impl DirView {
         let prefix = dir.prefix();
         let start = after.map_or_else(|| prefix.to_vec(), |name| dir.record(name));
         let from = if after.is_some() { Bound::Excluded(&start[..]) } else { Bound::Included(&start[..]) };
-        for item in self.table.range::<&[u8]>((from, Bound::Unbounded)).map_err(|e| self.failed(e))? {
-            let (key, value) = item.map_err(|e| self.failed(e))?;
-            let Some(name) = key.value().strip_prefix(&prefix[..]) else { return Ok(None) };
-            let mut children = Vec::new();
-            if let Some((session, needs, mut rest)) = decode_head(value.value())
-                && self.broken.get(&session).is_none_or(|mark| mark.covers(&needs))
-            {
-                while let Some((child, next)) = decode_child(rest) {
-                    children.push(child);
-                    rest = next;
-                }
+        let mut range = self.table.range::<&[u8]>((from, Bound::Unbounded)).map_err(|e| self.failed(e))?;
+        let Some(item) = range.next() else { return Ok(None) };
+        let (key, value) = item.map_err(|e| self.failed(e))?;
+        let Some(name) = key.value().strip_prefix(&prefix[..]) else { return Ok(None) };
+        let mut children = Vec::new();
+        if let Some((session, needs, mut rest)) = decode_head(value.value())
+            && self.broken.get(&session).is_none_or(|mark| mark.covers(&needs))
+        {
+            while let Some((child, next)) = decode_child(rest) {
+                children.push(child);
+                rest = next;
             }
-            return Ok(Some((name.to_vec(), children)));
         }
-        Ok(None)
+        Ok(Some((name.to_vec(), children)))
     }
 
     /// Whether the record at `key` holds and has exactly these children.

@@ -45,14 +45,19 @@ pub struct Policy {
     pub is_root: bool,
     /// Leave extended attributes as they are.
     pub no_xattrs: bool,
+    /// The groups that a user who is not root may give to what is his.
+    pub(super) own_groups: Vec<u32>,
     pub(super) skipped_owners: AtomicU64,
 }
 
 impl Policy {
     /// A policy for the user that this process runs as, with extended attributes.
     pub fn new(owners: OwnerMap) -> Self {
+        let mut own_groups = vec![rustix::process::getegid().as_raw()];
+        own_groups.extend(rustix::process::getgroups().into_iter().flatten().map(Gid::as_raw));
         Self {
             owners,
+            own_groups,
             is_root: rustix::process::geteuid().is_root(),
             no_xattrs: false,
             skipped_owners: AtomicU64::new(0),

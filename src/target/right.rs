@@ -20,21 +20,19 @@ pub fn has_attrs(dir: &TargetDir, name: &[u8], stat: &Stat, attrs: &Attrs<'_>, p
     let is_mode_right = attrs.kind == Kind::Symlink || stat.mode == attrs.mode;
     // Nobody but root gives files away, so trying would only change the time of change.
     let is_owner_right = stat.uid == uid || !policy.is_root;
-    if stat.kind != attrs.kind || !is_mode_right || !is_owner_right || stat.gid != gid || stat.mtime != attrs.mtime {
+    let is_group_right = stat.gid == gid || !(policy.is_root || policy.own_groups.contains(&gid));
+    if stat.kind != attrs.kind || !is_mode_right || !is_owner_right || !is_group_right || stat.mtime != attrs.mtime {
         return Ok(false);
     }
     if !policy.no_xattrs {
-        let mut existing = if name.is_empty() {
-            xattrs_fd(dir.as_fd())?
-        } else {
-            xattrs_path(dir.as_fd(), &checked(name)?)?
-        };
+        let mut existing =
+            if name.is_empty() { xattrs_fd(dir.as_fd())? } else { xattrs_path(dir.as_fd(), &checked(name)?)? };
         existing.retain(|(name, _)| name != LABEL || attrs.xattrs.iter().any(|(wanted, _)| wanted == name));
         if existing != attrs.xattrs {
             return Ok(false);
         }
     }
-    if stat.uid != uid {
+    if stat.uid != uid || stat.gid != gid {
         policy.skipped_owners.fetch_add(1, Ordering::Relaxed);
     }
     Ok(true)

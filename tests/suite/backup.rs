@@ -149,7 +149,7 @@ fn what_cannot_be_read_is_named_and_the_rest_is_there() {
     }
     let lab = Lab::new();
     fill(&lab);
-    fs::set_permissions(lab.source().join("dir2"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(lab.source().join("dir2"), fs::Permissions::from_mode(0o000)).unwrap();
     let report = lab.backup();
     fs::set_permissions(lab.source().join("dir2"), fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(report.summary.unreadable, 1);

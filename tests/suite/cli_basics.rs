@@ -9,7 +9,9 @@ use std::process::Stdio;
 #[test]
 fn usage_errors_exit_with_2() {
     let sandbox = Sandbox::empty();
-    for arguments in [&[][..], &["frobnicate"], &["backup"], &["ls"], &["snapshots", "--frobnicate"], &["-q", "-v", "snapshots"]] {
+    for arguments in
+        [&[][..], &["frobnicate"], &["backup"], &["ls"], &["snapshots", "--frobnicate"], &["-q", "-v", "snapshots"]]
+    {
         let run = sandbox.run(arguments);
         assert_eq!((run.code, run.out.as_str()), (2, ""), "{arguments:?}");
     }
@@ -34,7 +36,10 @@ fn which_repository() {
     std::fs::create_dir(sandbox.path("repo")).unwrap();
     let run = sandbox.run(&["snapshots", "--json"]);
     let json = document(&run.out);
-    assert_eq!((run.code, json["command"].as_str(), json["error"]["exit_code"].as_u64()), (10, Some("snapshots"), Some(10)));
+    assert_eq!(
+        (run.code, json["command"].as_str(), json["error"]["exit_code"].as_u64()),
+        (10, Some("snapshots"), Some(10))
+    );
     assert!(run.err.starts_with("error: there is no panther repository at "), "{}", run.err);
     assert!(run.err.contains("\nhint: "), "{}", run.err);
 }
@@ -129,7 +134,7 @@ fn an_incomplete_backup_exits_with_3() {
     sandbox.write("source/good", "1");
     sandbox.write("source/bad", "2");
     use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(sandbox.path("source/bad"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(sandbox.path("source/bad"), std::fs::Permissions::from_mode(0o000)).unwrap();
     let run = sandbox.run(&["backup", "source", "--json"]);
     assert_eq!(run.code, 3);
     assert_eq!(document(&run.out)["unreadable"].as_array().unwrap().len(), 1);

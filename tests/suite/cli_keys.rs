@@ -13,7 +13,10 @@ fn list_needs_no_passphrase() {
     let bare = run(sandbox.bare().args(["key", "list", "--json"]));
     let json = document(&bare.out);
     assert_eq!((bare.code, json["in_use"].is_null()), (0, true));
-    assert_eq!((json["keys"][0]["opened_by"].as_str(), json["keys"][0]["in_use"].as_bool()), (Some("passphrase"), Some(false)));
+    assert_eq!(
+        (json["keys"][0]["opened_by"].as_str(), json["keys"][0]["in_use"].as_bool()),
+        (Some("passphrase"), Some(false))
+    );
     let json = sandbox.json(&["key", "list"]);
     assert_eq!((json["keys"][0]["in_use"].as_bool(), json["in_use"]["role"].as_str()), (Some(true), Some("admin")));
     assert!(sandbox.ok(&["key", "list"]).contains("in use: admin \"first admin key\""));
@@ -26,7 +29,16 @@ fn add_use_and_remove() {
     sandbox.write("reader", "reader secret");
     let made = sandbox.json(&["key", "add", "--role", "reader", "--label", "r", "--new-password-file", "reader"]);
     let reader = made["key"].as_str().unwrap().to_owned();
-    sandbox.ok(&["key", "add", "--role", "writer", "--writer", "web", "--new-password-command", "echo 'writer secret'"]);
+    sandbox.ok(&[
+        "key",
+        "add",
+        "--role",
+        "writer",
+        "--writer",
+        "web",
+        "--new-password-command",
+        "echo 'writer secret'",
+    ]);
     assert_eq!(sandbox.run(&["key", "add", "--role", "writer", "--new-password-file", "reader"]).code, 2);
     assert_eq!(sandbox.json(&["key", "list"])["keys"].as_array().unwrap().len(), 3);
 
@@ -94,7 +106,8 @@ fn a_key_on_paper() {
     let listed = run(sandbox.bare().args(["ls", "latest", "--identity-file", "paper.key"]));
     assert_eq!(listed.code, 0, "{}", listed.err);
     // The identity can be typed from the groups, too.
-    let typed: String = page.lines().filter(|line| line.starts_with("  ")).take(3).flat_map(str::split_whitespace).collect();
+    let typed: String =
+        page.lines().filter(|line| line.starts_with("  ")).take(3).flat_map(str::split_whitespace).collect();
     assert_eq!(typed, line);
 
     let made = sandbox.json(&["key", "paper", "-o", "page.txt"]);

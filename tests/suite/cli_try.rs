@@ -67,7 +67,8 @@ fn kept() {
 fn interrupted() {
     let sandbox = sandbox();
     for number in 0..40 {
-        let noise: Vec<u8> = (0..2_000_000_u32).flat_map(|n| (n ^ number).wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+        let noise: Vec<u8> =
+            (0..2_000_000_u32).flat_map(|n| (n ^ number).wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
         sandbox.write(&format!("source/{number}"), noise);
     }
     let mut child = command(&sandbox).arg("source").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

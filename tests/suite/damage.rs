@@ -98,7 +98,8 @@ fn run(world: &World, state: &State, case: &Case) -> Vec<String> {
         Expect::Unseen => report.errors.iter().all(|f| !names(f)),
     };
     // A key file is not looked into unless it is opened.
-    if !is_found && !(is_key && case.what.contains("inside")) {
+    let is_closed = is_key && case.what.contains("inside");
+    if !is_found && !is_closed {
         say(format!("it is not found as {:?}: {:?}", case.expect, report.errors));
     }
     if let Err(what) = compare(world, &repo, &report, case) {

@@ -33,6 +33,9 @@ pub type Objects = BTreeMap<String, Vec<u8>>;
 /// Snapshot and path; a folder whose entries cannot be read ends in `/`.
 pub type Place = (ObjectId, String);
 
+/// What reading gave.
+pub type Found = BTreeMap<Place, Result<Vec<u8>>>;
+
 /// A repository and what is in it.
 pub struct World {
     pub objects: Objects,
@@ -258,7 +261,7 @@ impl World {
 }
 
 /// Everything that can be read of all snapshots, and what is wrong with index objects and snapshots.
-pub fn read_all(repo: &Repository, state: &State) -> Result<(BTreeMap<Place, Result<Vec<u8>>>, Vec<panther::Error>)> {
+pub fn read_all(repo: &Repository, state: &State) -> Result<(Found, Vec<panther::Error>)> {
     let statements = repo.statements()?;
     let mut bad = repo.sync(state, None, &statements)?.bad;
     let listing = repo.snapshots(&statements)?;
@@ -274,13 +277,7 @@ pub fn read_all(repo: &Repository, state: &State) -> Result<(BTreeMap<Place, Res
     Ok((found, bad))
 }
 
-fn read_entry(
-    reader: &BlobReader<'_>,
-    snapshot: ObjectId,
-    path: String,
-    entry: &Entry,
-    found: &mut BTreeMap<Place, Result<Vec<u8>>>,
-) {
+fn read_entry(reader: &BlobReader<'_>, snapshot: ObjectId, path: String, entry: &Entry, found: &mut Found) {
     match &entry.node {
         Node::Inline(bytes) | Node::Symlink(bytes) => {
             found.insert((snapshot, path), Ok(bytes.clone()));

@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Stores that others know and this program does not.
-const OTHER_STORES: [&str; 10] = ["sftp:", "rest:", "s3:", "b2:", "swift:", "azure:", "gs:", "rclone:", "http:", "https:"];
+const OTHER_STORES: [&str; 10] =
+    ["sftp:", "rest:", "s3:", "b2:", "swift:", "azure:", "gs:", "rclone:", "http:", "https:"];
 
 /// The folder that `-r` names.
 ///
@@ -65,7 +66,9 @@ pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
     let opener = secrets::opener(&context.globals)?;
     let repo = Repository::open(backend, &opener)?;
     let role = repo.keys().role().as_str();
-    context.ui.verbose(|| format!("opened {} with the {role} key {}", repo.backend().location(), repo.key_id().short()));
+    context
+        .ui
+        .verbose(|| format!("opened {} with the {role} key {}", repo.backend().location(), repo.key_id().short()));
     Ok((repo, opener))
 }
 

@@ -86,7 +86,8 @@ impl NewSecret {
     }
 }
 
-/// The cost of a new passphrase's wrapping. `PANTHER_TEST_WORK_FACTOR` lowers it, for tests only: such a passphrase is quickly guessed.
+/// The cost of a new passphrase's wrapping, for `init` and `key add`. `PANTHER_TEST_WORK_FACTOR` lowers it, for tests only: such a passphrase is quickly
+/// guessed.
 pub fn work_factor() -> u8 {
     let wanted = std::env::var("PANTHER_TEST_WORK_FACTOR").ok().and_then(|text| text.parse().ok());
     wanted.filter(|factor| (1..=MAX_WORK_FACTOR).contains(factor)).unwrap_or(WORK_FACTOR)
@@ -116,7 +117,8 @@ fn source(globals: &Globals) -> Result<Option<Source>> {
         password,
         variable("PANTHER_IDENTITY_FILE").map(|path| Source::IdentityFile(path.into())),
     ];
-    let several = "set only one of PANTHER_PASSWORD_FILE, PANTHER_PASSWORD_COMMAND, PANTHER_PASSWORD and PANTHER_IDENTITY_FILE";
+    let several =
+        "set only one of PANTHER_PASSWORD_FILE, PANTHER_PASSWORD_COMMAND, PANTHER_PASSWORD and PANTHER_IDENTITY_FILE";
     if let Some(found) = only(environment, several)? {
         return Ok(Some(found));
     }

@@ -153,7 +153,8 @@ impl Shared {
         } else if log && done.secs >= 1.0 {
             let line = progress::line(done, Totals::default());
             let took = units::duration(done.secs);
-            let _ = writeln!(std::io::stderr(), "{}: {line}{}{took}", stage.what, if line.is_empty() { "" } else { ", " });
+            let _ =
+                writeln!(std::io::stderr(), "{}: {line}{}{took}", stage.what, if line.is_empty() { "" } else { ", " });
         }
     }
 }
@@ -161,7 +162,11 @@ impl Shared {
 fn bar(what: &'static str, totals: Totals) -> ProgressBar {
     let total = totals.bytes.or(totals.files);
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-    let template = if total.is_some() { "{prefix} [{bar:24}] {percent:>3} %  {wide_msg}" } else { "{spinner} {prefix}  {wide_msg}" };
+    let template = if total.is_some() {
+        "{prefix} [{bar:24}] {percent:>3} %  {wide_msg}"
+    } else {
+        "{spinner} {prefix}  {wide_msg}"
+    };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
     bar.set_style(style.progress_chars("=> ").tick_chars("|/-\\ "));
     bar.set_prefix(what);

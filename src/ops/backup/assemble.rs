@@ -95,9 +95,9 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
         }
     }
 
-    /// Takes a batch whose files have been read.
-    pub fn take(&mut self, batch: Batch) -> Result<()> {
-        let Batch { items, data, .. } = batch;
+    /// Takes the items of a batch whose files have been read, and its data.
+    pub fn take(&mut self, batch: Batch, data: &[u8]) -> Result<()> {
+        let items = batch.items;
         self.summary.read_bytes += data.len() as u64;
         let (mut files, mut bytes) = (0, data.len() as u64);
         for item in items {
@@ -111,16 +111,16 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
                 }
                 Item::File(done) => {
                     files += 1;
-                    self.file(*done, &data)?;
+                    self.file(*done, data)?;
                 }
                 Item::Part(pieces) => {
                     let mut list = self.large.take().unwrap_or_default();
-                    self.pieces(&pieces, &data, &mut list)?;
+                    self.pieces(&pieces, data, &mut list)?;
                     self.large = Some(list);
                 }
                 Item::PartsEnd(done) => {
                     files += 1;
-                    self.file(*done, &data)?;
+                    self.file(*done, data)?;
                 }
                 Item::PartsFailed => self.large = None,
                 Item::Again { job, inode, last } => self.again(job, inode, last)?,

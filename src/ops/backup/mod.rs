@@ -5,6 +5,7 @@ mod content;
 mod memory;
 mod pipeline;
 
+use crate::buffers::Buffers;
 use crate::error::{Error, Result};
 use crate::format::snapshot::{Manifest, Summary};
 use crate::format::time::Time;
@@ -202,7 +203,7 @@ impl Run<'_> {
             dry_run: self.options.dry_run,
         };
         let owners = OwnerNames::new();
-        let read = ReadContext { keys: self.repo.keys(), owners: &owners };
+        let read = ReadContext { keys: self.repo.keys(), owners: &owners, buffers: Buffers::default() };
         let view = self.memory.view.as_ref();
         let reusable = |entry: &[u8]| self.memory.is_reusable(entry, dedup);
         let walk = WalkContext { read: &read, excludes, memory: view, reusable: &reusable };
@@ -214,7 +215,7 @@ impl Run<'_> {
         with_writer(self.repo, self.state, self.signer, session, dedup, taken_over, &write, |writer| {
             let mut assembler = Assembler::new(&read, writer, view, self.progress);
             let walking = |sink: pipeline::Numbered<'_>| Walk::new(&walk, sink).run(roots);
-            pipeline::run(&read, threads + 2, self.progress, walking, |batch| assembler.take(batch))?;
+            pipeline::run(&read, threads + 1, self.progress, walking, |batch, data| assembler.take(batch, data))?;
             Ok(Made {
                 roots: assembler.roots,
                 summary: assembler.summary,

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Data that is read but not assembled yet.
-const IN_FLIGHT_BYTES: usize = 24 << 20;
+const IN_FLIGHT_BYTES: usize = 16 << 20;
 /// Batches that are under way.
-const IN_FLIGHT_BATCHES: usize = 64;
+const IN_FLIGHT_BATCHES: usize = 16;
 
 /// So much memory for what is under way.
 #[derive(Default)]
@@ -82,7 +82,7 @@ pub(super) fn run(
     readers: usize,
     progress: &dyn Progress,
     walk: impl FnOnce(Numbered<'_>) -> Result<()> + Send,
-    mut assemble: impl FnMut(Batch) -> Result<()>,
+    mut assemble: impl FnMut(Batch, &[u8]) -> Result<()>,
 ) -> Result<()> {
     let budget = Budget::default();
     let (work, jobs) = bounded::<(u64, Batch)>(IN_FLIGHT_BATCHES);
@@ -105,11 +105,13 @@ pub(super) fn run(
         let mut result = Ok(());
         for (number, weight, batch) in done {
             waiting.insert(number, (weight, batch));
-            while let Some((weight, batch)) = waiting.remove(&next) {
+            while let Some((weight, mut batch)) = waiting.remove(&next) {
                 next += 1;
+                let data = std::mem::take(&mut batch.data);
                 if result.is_ok() {
-                    result = assemble(batch);
+                    result = assemble(batch, &data);
                 }
+                read.buffers.give(data);
                 budget.give(weight);
             }
             // The walk stops at its next batch: readers are gone, or it is told so below.

@@ -1,7 +1,7 @@
 //! The first stage, for regular files: their content as pieces, in windows.
 
 use super::dirs::Dir;
-use super::inplace::may_keep;
+use super::inplace::may_stay;
 use super::links::LinkKey;
 use super::run::text_of;
 use super::walk::Walker;
@@ -19,7 +19,6 @@ use std::sync::{Arc, OnceLock};
 /// The part of a file that is being put together.
 struct Part {
     pieces: Vec<Piece>,
-    is_first: bool,
     offset: u64,
 }
 
@@ -35,9 +34,9 @@ impl Walker<'_, '_> {
                 return run.target_problem(&dir.step.path_of(&entry.name), "look at", error);
             }
         };
-        let looks_right = existing.as_ref().is_some_and(|stat| {
-            stat.kind == Kind::File && stat.size_bytes == size_bytes && stat.mtime == entry.mtime
-        });
+        let looks_right = existing
+            .as_ref()
+            .is_some_and(|stat| stat.kind == Kind::File && stat.size_bytes == size_bytes && stat.mtime == entry.mtime);
         if run.options.dry_run {
             run.tally.files.add(1);
             run.tally.files_unchanged.add(looks_right.into());
@@ -61,9 +60,9 @@ impl Walker<'_, '_> {
             written: AtomicBool::new(false),
             complete: AtomicBool::new(false),
         });
-        let mut part = Part { pieces: Vec::new(), is_first: true, offset: 0 };
-        if let Some(stat) = file.existing.as_ref().filter(|_| looks_right && !run.options.verify)
-            && (stat.nlink == 1 || may_keep(run, &file, stat))
+        let mut part = Part { pieces: Vec::new(), offset: 0 };
+        if let Some(stat) = file.existing.as_ref().filter(|_| looks_right)
+            && may_stay(run, &file, stat, content.as_ref())
         {
             let _ = file.how.set(How::Keep);
         } else if let Some(content) = content {
@@ -140,7 +139,9 @@ impl Walker<'_, '_> {
         match self.run.reader.open_pack(place.pack) {
             Ok(open) => {
                 let segment = open.info.segments.get(usize::from(place.segment));
-                segment.map(|s| s.plain_bytes).ok_or_else(|| "the index names a segment that its pack does not have".into())
+                segment
+                    .map(|s| s.plain_bytes)
+                    .ok_or_else(|| "the index names a segment that its pack does not have".into())
             }
             Err(error) => {
                 let why: Arc<str> = self.run.read_problem(&error).into();
@@ -156,8 +157,8 @@ impl Walker<'_, '_> {
             return;
         }
         self.window.note_dir(&file.dir);
-        let (pieces, is_first) = (std::mem::take(&mut part.pieces), std::mem::take(&mut part.is_first));
-        self.window.tasks.push(Task::File(FileTask { file: Arc::clone(file), pieces, is_first, is_last }));
+        let pieces = std::mem::take(&mut part.pieces);
+        self.window.tasks.push(Task::File(FileTask { file: Arc::clone(file), pieces, is_last }));
     }
 }
 

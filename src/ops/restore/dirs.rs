@@ -88,7 +88,9 @@ impl Dir {
         let Some(above) = &self.handle else {
             return Ok(Self { handle: None, step, fresh: true, entry });
         };
-        let there = if self.fresh { Err(Errno::NOENT.into()) } else { above.child_dir(name, false, false) };
+        // What only leads to a root may have been made for the root before.
+        let is_new = self.fresh && entry.is_some();
+        let there = if is_new { Err(Errno::NOENT.into()) } else { above.child_dir(name, false, false) };
         let (handle, fresh) = match there {
             Ok(handle) => (Some(handle), false),
             Err(error) => match Errno::from_io_error(&error) {

@@ -2,8 +2,11 @@
 
 use super::run::Run;
 use super::window::{FileState, FileTask, How, Piece, Source, Want, attrs_of};
+use crate::error::Error;
+use crate::format::content::{ContentRoot, ListOf};
 use crate::format::entry::Node;
 use crate::format::header::BlobKind;
+use crate::id::BlobId;
 use crate::source::{Kind, Stat, stat_fd};
 use crate::target::has_attrs;
 use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
@@ -28,30 +31,55 @@ pub(super) fn compare(run: &Run<'_>, task: &mut FileTask, wants: &[Want]) {
     if file.has_failed() || run.is_stopped() || file.how.get().is_some_and(|how| *how != How::Patch) {
         return;
     }
-    let shared = existing.nlink > 1;
-    // What has other names, perhaps elsewhere, is not written to: it stays as it is or is made anew.
-    let may_patch = existing.kind == Kind::File && (!shared || (file.key.is_some() && task.is_first && task.is_last));
+    // What has other names, perhaps elsewhere, is not written to.
+    let may_patch = existing.kind == Kind::File && existing.nlink == 1;
     let opened = if may_patch { open(file, existing).ok() } else { None };
     let Some(opened) = opened else {
         let _ = file.how.set(How::Make);
         return;
     };
+    let _ = file.how.set(How::Patch);
     for piece in &mut task.pieces {
-        piece.is_right = is_right(run, file, &opened, existing.size_bytes, piece, wants);
+        let id = match piece.source {
+            Source::Blob(number) => wants.get(number as usize).map(|want| want.id),
+            _ => None,
+        };
+        piece.is_right = is_right(run, file, &opened, existing.size_bytes, piece, id);
     }
-    let mut how = How::Patch;
-    if shared {
-        let is_right = existing.size_bytes == file.size_bytes && task.pieces.iter().all(|piece| piece.is_right);
-        if !is_right || !may_keep(run, file, existing) {
-            task.pieces.iter_mut().for_each(|piece| piece.is_right = false);
-            how = How::Make;
+}
+
+/// Whether a file that looks right may stay as it is, without a look at its content if that is believed.
+pub(super) fn may_stay(run: &Run<'_>, file: &FileState, existing: &Stat, content: Option<&ContentRoot>) -> bool {
+    if existing.nlink == 1 {
+        // With its content in question, it is compared piece by piece.
+        return !run.options.verify;
+    }
+    // Others than the snapshot's names may be among its names, so it stays if nothing of it is to be changed.
+    (!run.options.verify || is_whole(run, file, existing, content)) && may_keep(run, file, existing)
+}
+
+/// Compares all of a file.
+fn is_whole(run: &Run<'_>, file: &FileState, existing: &Stat, content: Option<&ContentRoot>) -> bool {
+    let Ok(opened) = open(file, existing) else { return false };
+    let mut piece = Piece { offset: 0, len_bytes: file.size_bytes, source: Source::Inline, is_right: false };
+    let Some(content) = content else {
+        return is_right(run, file, &opened, existing.size_bytes, &piece, None);
+    };
+    let visited = run.reader.each_record(content, ListOf::File, &mut |record| {
+        let (source, id) =
+            if record.is_hole() { (Source::Hole, None) } else { (Source::Blob(0), Some(record.id)) };
+        (piece.source, piece.len_bytes) = (source, record.len_bytes);
+        if run.is_stopped() || !is_right(run, file, &opened, existing.size_bytes, &piece, id) {
+            return Err(Error::Aborted);
         }
-    }
-    let _ = file.how.set(how);
+        piece.offset += record.len_bytes;
+        Ok(())
+    });
+    visited.is_ok()
 }
 
 /// Whether an inode with several names may stay: its attributes are right, and it is no other group's.
-pub(super) fn may_keep(run: &Run<'_>, file: &FileState, existing: &Stat) -> bool {
+fn may_keep(run: &Run<'_>, file: &FileState, existing: &Stat) -> bool {
     let (Some(key), Some(handle)) = (file.key, &file.dir.handle) else { return false };
     let attrs = attrs_of(&file.entry);
     has_attrs(handle, &file.entry.name, existing, &attrs, &run.policy).unwrap_or(false)
@@ -69,7 +97,15 @@ pub(super) fn open(file: &FileState, existing: &Stat) -> io::Result<File> {
     }
 }
 
-fn is_right(run: &Run<'_>, file: &FileState, opened: &File, have_bytes: u64, piece: &Piece, wants: &[Want]) -> bool {
+/// Whether `piece` is right in the file that was there, which has `have_bytes` bytes. `id` is that of its blob.
+fn is_right(
+    run: &Run<'_>,
+    file: &FileState,
+    opened: &File,
+    have_bytes: u64,
+    piece: &Piece,
+    id: Option<BlobId>,
+) -> bool {
     let end = piece.offset.saturating_add(piece.len_bytes);
     if piece.source == Source::Hole {
         // What is behind the end becomes a hole by setting the length.
@@ -78,11 +114,9 @@ fn is_right(run: &Run<'_>, file: &FileState, opened: &File, have_bytes: u64, pie
     if end > have_bytes {
         return false;
     }
-    match piece.source {
-        Source::Blob(number) => wants.get(number as usize).is_some_and(|want| {
-            reads(opened, piece, |bytes| run.reader.repo().keys().blob_id(BlobKind::Data, bytes) == want.id)
-        }),
-        _ => matches!(&file.entry.node, Node::Inline(inline) if reads(opened, piece, |bytes| bytes == inline)),
+    match id {
+        Some(id) => reads(opened, piece, |bytes| run.reader.repo().keys().blob_id(BlobKind::Data, bytes) == id),
+        None => matches!(&file.entry.node, Node::Inline(inline) if reads(opened, piece, |bytes| bytes == inline)),
     }
 }
 

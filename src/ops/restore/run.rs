@@ -22,7 +22,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// After so many failures of the store in a row, it is taken to be gone.
-const STORE_FAILURES: u32 = 64;
+const STORE_FAILURES: u32 = 16;
+
+/// An inode: the device's numbers, and its own.
+type Inode = ((u32, u32), u64);
 
 /// What all stages share.
 pub(super) struct Run<'a> {
@@ -36,7 +39,7 @@ pub(super) struct Run<'a> {
     /// Link groups whose first name could not be made.
     failed_links: Mutex<HashSet<LinkKey>>,
     /// Inodes of the target that stay, with the group whose they are.
-    claimed: Mutex<HashMap<((u32, u32), u64), LinkKey>>,
+    claimed: Mutex<HashMap<Inode, LinkKey>>,
     store_failures: AtomicU32,
     stop: AtomicBool,
     fatal: Mutex<Option<Error>>,
@@ -126,7 +129,9 @@ impl<'a> Run<'a> {
     pub fn read_problem(&self, error: &Error) -> String {
         let text = text_of(error);
         if let Error::Store { op, object, source: StoreError::Io(source) } = error {
-            if self.store_failures.fetch_add(1, Ordering::Relaxed) + 1 >= STORE_FAILURES {
+            // A disk with bad places is not gone: what it still gives is to be saved.
+            let is_bad_place = source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+            if !is_bad_place && self.store_failures.fetch_add(1, Ordering::Relaxed) + 1 >= STORE_FAILURES {
                 let source = StoreError::Io(io::Error::new(source.kind(), source.to_string()));
                 self.fatal(Error::Store { op, object: object.clone(), source });
             }
@@ -152,7 +157,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes an inode of the target, which stays as it is, for a group. False if it is another group's already.
-    pub fn claim(&self, inode: ((u32, u32), u64), key: LinkKey) -> bool {
+    pub fn claim(&self, inode: Inode, key: LinkKey) -> bool {
         *lock(&self.claimed).entry(inode).or_insert(key) == key
     }
 }

@@ -51,7 +51,11 @@ impl Selector {
         }
         match &self.includes {
             Some(includes) if above != Verdict::In && !includes.matches(path, is_dir) => {
-                if is_dir { Verdict::Through } else { Verdict::Out }
+                if is_dir {
+                    Verdict::Through
+                } else {
+                    Verdict::Out
+                }
             }
             _ => Verdict::In,
         }

@@ -4,7 +4,6 @@ use super::cursor::{Cursor, Next};
 use super::dirs::{Dir, Step};
 use super::levels::{Frame, Level};
 use super::links::{LinkKey, LinkMap};
-use super::prune::Prune;
 use super::run::{Run, text_of};
 use super::select::Verdict;
 use super::window::{From, LinkTask, Task, Window};

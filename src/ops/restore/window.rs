@@ -60,7 +60,7 @@ pub(super) enum How {
     Make,
     /// Written where it differs.
     Patch,
-    /// Size and time are right, so nothing is written.
+    /// It is right, or its size and time are, so nothing is written.
     Keep,
 }
 
@@ -121,7 +121,6 @@ impl Drop for FileState {
 pub(super) struct FileTask {
     pub file: Arc<FileState>,
     pub pieces: Vec<Piece>,
-    pub is_first: bool,
     pub is_last: bool,
 }
 

@@ -7,6 +7,7 @@ use super::run::Run;
 use super::window::{FileState, FileTask, From, How, LinkTask, Piece, Ready, Source, Task, attrs_of};
 use crate::format::entry::Node;
 use crate::repo::reader::Blob;
+use crate::source::Kind;
 use crate::target::{TargetDir, apply, apply_fd, has_attrs, set_early_flags, set_late_flags};
 use rayon::prelude::*;
 use std::fs::{File, Permissions};
@@ -80,7 +81,11 @@ impl<'r, 'a> Writer<'r, 'a> {
             handle.hard_link(from, &task.first_name, &task.name, !task.dir.fresh)
         });
         match linked {
-            Ok(()) => run.tally.links.add(1),
+            Ok(()) => {
+                run.tally.links.add(1);
+                // A backup counts each name of a file.
+                run.progress.advance((task.key.kind == Kind::File as u8).into(), 0);
+            }
             Err(error) => run.target_problem(&path(), "link", error),
         }
     }
@@ -247,10 +252,10 @@ fn slices<'b>(task: &'b FileTask, blobs: &'b Blobs, sparse: bool) -> Result<Vec<
 
 /// Adds what is not a whole block of zeros. Blocks are counted from the file's beginning.
 fn without_zeros<'b>(offset: u64, bytes: &'b [u8], slices: &mut Vec<(u64, &'b [u8])>) {
-    let head = (offset.next_multiple_of(ZERO_BLOCK as u64) - offset).min(bytes.len() as u64) as usize;
+    let head = usize::try_from(offset.next_multiple_of(ZERO_BLOCK as u64) - offset).unwrap_or(usize::MAX);
     let mut start = 0;
     let mut at = head;
-    while let Some(block) = bytes.get(at..at + ZERO_BLOCK) {
+    while let Some(block) = bytes.get(at..at.saturating_add(ZERO_BLOCK)) {
         if block.iter().all(|byte| *byte == 0) {
             if start < at {
                 slices.push((offset + start as u64, &bytes[start..at]));
@@ -281,14 +286,14 @@ fn write_together(file: &File, run: &[(u64, &[u8])]) -> io::Result<()> {
     let Some((start, _)) = run.first() else { return Ok(()) };
     let list: Vec<IoSlice<'_>> = run.iter().map(|(_, bytes)| IoSlice::new(bytes)).collect();
     let mut done = match rustix::io::pwritev(file, &list, *start) {
-        Ok(done) => done as u64,
+        Ok(done) => done,
         Err(rustix::io::Errno::INTR) => 0,
         Err(errno) => return Err(errno.into()),
     };
     for (offset, bytes) in run {
-        let skip = done.min(bytes.len() as u64);
+        let skip = done.min(bytes.len());
         done -= skip;
-        file.write_all_at(&bytes[skip as usize..], offset + skip)?;
+        file.write_all_at(&bytes[skip..], offset + skip as u64)?;
     }
     Ok(())
 }

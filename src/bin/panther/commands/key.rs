@@ -7,7 +7,7 @@ use crate::{open, secrets};
 use panther::format::keyfile::Role;
 use panther::format::time::Time;
 use panther::id::ObjectId;
-use panther::keys::wrap::Recipient;
+use panther::keys::wrap::{Recipient, WORK_FACTOR};
 use panther::ops::{Progress, keys};
 use panther::repo::{Repository, keyring, read_config};
 use panther::report::keys::{Body, InUse, PaperFacts, paper_page};
@@ -192,7 +192,7 @@ fn passwd(options: &Passwd, context: &Context) -> Result<()> {
     let (repo, _) = open::repository(context)?;
     let recipient = options.secret.recipient()?;
     let old = repo.key_id();
-    let id = keys::rewrap(&repo, &recipient, secrets::work_factor())?;
+    let id = keys::rewrap(&repo, &recipient, WORK_FACTOR)?;
     context.emit(Made { key: id, replaces: Some(old), file: None }, || {
         format!("the key is now {id}; the old wrapping {} was removed\n", old.short())
     })
@@ -214,7 +214,9 @@ fn export(options: &Export, context: &Context) -> Result<()> {
     deliver(&object, options.output.as_deref())?;
     let Some(output) = &options.output else { return Ok(()) };
     let file = Some(output.display().to_string());
-    context.report(Made { key: id, replaces: None, file }, || format!("wrote the key {} to {}\n", id.short(), output.display()))
+    context.report(Made { key: id, replaces: None, file }, || {
+        format!("wrote the key {} to {}\n", id.short(), output.display())
+    })
 }
 
 fn paper(options: &Paper, context: &Context) -> Result<()> {

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::scratch::Scratch;
 use crate::{open, secrets};
 use panther::backend::local::LocalBackend;
-use panther::keys::wrap::{Opener, Recipient};
+use panther::keys::wrap::{Opener, Recipient, WORK_FACTOR};
 use panther::ops::try_it::{TryOptions, try_it};
 use panther::repo::Repository;
 use panther::report::try_it::text;
@@ -50,7 +50,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let backend = LocalBackend::create(&folder).map_err(|e| Error::store("make", folder.display(), e))?;
     let folder = folder.canonicalize().map_err(|e| Error::io("find", &folder, e))?;
     // Nobody but this process ever knows the other passphrase, and only a strong one would need a high cost.
-    let work_factor = if options.keep.is_some() { secrets::work_factor() } else { 1 };
+    let work_factor = if options.keep.is_some() { WORK_FACTOR } else { 1 };
     let repo = Repository::init(Arc::new(backend), &recipient, "made by panther try", work_factor)?;
     let state = State::open(&scratch.path().join("state"), &repo.config().repo)?;
     let try_options = TryOptions {
