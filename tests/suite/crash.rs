@@ -148,10 +148,11 @@ impl World {
         self.sandbox.command(&[&["restore", &what, "--target", target, "-q", "--numeric-ids"], more].concat())
     }
 
-    /// Restores for so long, and again to the end.
-    fn restore_for(&mut self, snapshot: usize, time: Duration) {
+    /// Restores for so long, and again to the end. Whether the first time was enough.
+    fn restore_for(&mut self, snapshot: usize, time: Duration) -> bool {
         let target = self.sandbox.path("killed");
-        match run_for(&mut self.restore_command(snapshot, "killed", &[]), time) {
+        let done = run_for(&mut self.restore_command(snapshot, "killed", &[]), time);
+        match &done {
             Some(done) => {
                 assert_eq!(done.code, 0, "{}", done.err);
                 self.tally.restores_done += 1;
@@ -164,6 +165,7 @@ impl World {
         }
         self.assert_is_restored(snapshot, &target);
         fs::remove_dir_all(target).unwrap();
+        done.is_some()
     }
 
     fn assert_is_restored(&self, snapshot: usize, target: &Path) {
@@ -187,21 +189,26 @@ fn whatever_is_killed_whenever() {
         fs::rename(calm.path("source"), world.sandbox.path("source")).unwrap();
         took
     };
-    let mut usual = whole;
+    // How long a run takes, more or less: a bit longer than one that was killed might have.
+    let (mut usual, mut usual_restore) = (whole, whole);
     for round in 0..rounds {
         let time = usual.mul_f64(world.chance.random_range(0.0..1.2));
         let begun = Instant::now();
         if world.backup_for(time) {
-            usual = begun.elapsed().clamp(whole / 4, whole);
+            usual = begun.elapsed();
             world.change();
-        } else if world.chance.random_range(0..3) == 0 {
-            world.change();
+        } else {
+            usual = usual.mul_f64(1.15);
+            if world.chance.random_range(0..4) == 0 {
+                world.change();
+            }
         }
         world.check(if round % 10 == 9 { &["--read-data"] } else { &[] });
         if round % 3 == 2 && !world.snapshots.is_empty() {
             let snapshot = world.chance.random_range(0..world.snapshots.len());
-            let time = whole.mul_f64(world.chance.random_range(0.0..1.0));
-            world.restore_for(snapshot, time);
+            let time = usual_restore.mul_f64(world.chance.random_range(0.0..1.2));
+            let is_done = world.restore_for(snapshot, time);
+            usual_restore = usual_restore.mul_f64(if is_done { 0.8 } else { 1.1 });
         }
     }
 
@@ -220,4 +227,37 @@ fn whatever_is_killed_whenever() {
         assert_eq!(done.code, 0, "{}", done.err);
         world.assert_is_restored(snapshot, &world.sandbox.path("last"));
     }
+}
+
+/// Kills after so many packs have appeared in the store; directories are written down with the 16th.
+#[test]
+fn what_was_completed_before_the_kill_is_neither_stored_nor_read_again() {
+    let (files, packs_wanted) = if crate::trouble::memory::is_big() { (40, 18) } else { (8, 3) };
+    let sandbox = Sandbox::new();
+    for n in 0..files {
+        write(&sandbox.path(&format!("source/folder{n:02}/file")), &noise(n, LARGE_BYTES));
+    }
+    let mut child = sandbox.command(&["backup", "source", "-q"]).spawn().unwrap();
+    while packs::stored(&sandbox).len() < packs_wanted {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended before it could be killed");
+        sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    sandbox.ok(&["check"]);
+    let kept = packs::stored(&sandbox);
+    let kept_bytes: u64 = kept.iter().map(|(_, size_bytes)| size_bytes).sum();
+
+    let report = sandbox.json(&["backup", "source"]);
+    let whole = files * LARGE_BYTES as u64;
+    let number = |value: &Value| value.as_u64().unwrap();
+    assert_eq!(number(&report["resumed_packs"]), kept.len() as u64);
+    let (uploaded, read) = (number(&report["uploaded_bytes"]), number(&report["summary"]["read_bytes"]));
+    println!("{kept_bytes} of {whole} were stored; then {uploaded} were stored and {read} read");
+    assert!(uploaded + kept_bytes < whole + (whole >> 6), "{uploaded} were stored after {kept_bytes} of {whole}");
+    if packs_wanted > 16 {
+        assert!(read < whole / 2, "{read} of {whole} were read again");
+    }
+    packs::assert_nothing_twice(&sandbox);
+    sandbox.ok(&["check", "--read-data"]);
 }

@@ -1,6 +1,6 @@
 //! What goes wrong outside of the program: it says so, with the exit code that is documented, and spoils nothing.
 
-mod memory;
+pub mod memory;
 mod source;
 mod state;
 
