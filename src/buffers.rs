@@ -9,7 +9,7 @@ pub struct Buffers {
 }
 
 /// More than this many are not kept.
-const KEPT: usize = 8;
+const KEPT: usize = 4;
 /// Buffers below this are left to the allocator, and so are those above 8 MiB.
 const LEAST_BYTES: usize = 256 << 10;
 

@@ -27,7 +27,13 @@ pub fn all(out: &mut Out) {
     let file = kept(out, "passphrase", || passphrase(PASSPHRASE).wrap(&key, WORK_FACTOR).unwrap());
     let input = |file: &[u8], word: &str| json!({ "file": hex(file), "passphrase": word });
     out.good(TOPIC, "passphrase", "wrapped to a passphrase", input(&file, PASSPHRASE), expect.clone());
-    out.good(TOPIC, "passphrase-wrong", "another passphrase does not open it, which is no damage", input(&file, "other"), json!({ "opens": false }));
+    out.good(
+        TOPIC,
+        "passphrase-wrong",
+        "another passphrase does not open it, which is no damage",
+        input(&file, "other"),
+        json!({ "opens": false }),
+    );
 
     let identity = match out.kept(TOPIC, "identity", "identity").and_then(|v| v.as_str().map(str::to_owned)) {
         Some(kept) => kept,
@@ -42,8 +48,20 @@ pub fn all(out: &mut Out) {
     let sealed = kept(out, "identity", || Recipient::Recipients(vec![recipient.clone()]).wrap(&key, 0).unwrap());
     let with = |file: &[u8], identity: &str| json!({ "file": hex(file), "identity": identity });
     out.good(TOPIC, "identity", "wrapped to a recipient", with(&sealed, &identity), expect.clone());
-    out.good(TOPIC, "identity-wrong", "another identity does not open it", with(&sealed, &other), json!({ "opens": false }));
-    out.good(TOPIC, "identity-for-passphrase", "an identity does not open what is wrapped to a passphrase", with(&file, &identity), json!({ "opens": false }));
+    out.good(
+        TOPIC,
+        "identity-wrong",
+        "another identity does not open it",
+        with(&sealed, &other),
+        json!({ "opens": false }),
+    );
+    out.good(
+        TOPIC,
+        "identity-for-passphrase",
+        "an identity does not open what is wrapped to a passphrase",
+        with(&file, &identity),
+        json!({ "opens": false }),
+    );
     let both = kept(out, "two-recipients", || Recipient::Recipients(vec![recipient, second]).wrap(&key, 0).unwrap());
     out.good(TOPIC, "two-recipients", "wrapped to two recipients, opened by the second", with(&both, &other), expect);
 
@@ -51,9 +69,21 @@ pub fn all(out: &mut Out) {
     let factor = text.find(" 10\n").unwrap() + 1;
     let mut costly = file.clone();
     costly[factor..factor + 2].copy_from_slice(b"21");
-    out.bad(TOPIC, "work-factor-21", "a work factor above 20 is refused before any work is done", input(&costly, PASSPHRASE), "invalid");
+    out.bad(
+        TOPIC,
+        "work-factor-21",
+        "a work factor above 20 is refused before any work is done",
+        input(&costly, PASSPHRASE),
+        "invalid",
+    );
     out.bad(TOPIC, "no-age-file", "it is no age file", input(b"age-encryption.org/v0\n", PASSPHRASE), "invalid");
-    out.bad(TOPIC, "flipped-payload", "one bit of the payload changed", input(&flipped(&file, file.len() - 20), PASSPHRASE), "seal");
+    out.bad(
+        TOPIC,
+        "flipped-payload",
+        "one bit of the payload changed",
+        input(&flipped(&file, file.len() - 20), PASSPHRASE),
+        "seal",
+    );
     out.bad(TOPIC, "truncated-payload", "the last byte is missing", input(&file[..file.len() - 1], PASSPHRASE), "seal");
     let large = [&file[..], &vec![0; 65_537 - file.len()]].concat();
     out.bad(TOPIC, "large", "more than 64 KiB", input(&large, PASSPHRASE), "limit");

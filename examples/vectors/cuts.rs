@@ -84,9 +84,19 @@ fn chunking(out: &mut Out) {
     }
     add("default-1m".into(), "default parameters", &DEFAULT, &[(Some("a"), 1 << 20)]);
     add("default-4m-odd".into(), "default parameters, an odd length", &DEFAULT, &[(Some("b"), (4 << 20) + 1)]);
-    add("default-zeros-1m".into(), "zeros are cut at the largest length, unless the table cuts them before", &DEFAULT, &[(None, 1 << 20)]);
+    add(
+        "default-zeros-1m".into(),
+        "zeros are cut at the largest length, unless the table cuts them before",
+        &DEFAULT,
+        &[(None, 1 << 20)],
+    );
     let shifted = [(Some("shift"), 12_345), (Some("a"), 1 << 20)];
-    add("default-shifted".into(), "the input of default-1m behind other bytes: the cuts meet again", &DEFAULT, &shifted);
+    add(
+        "default-shifted".into(),
+        "the input of default-1m behind other bytes: the cuts meet again",
+        &DEFAULT,
+        &shifted,
+    );
     let mixed = [(Some("c"), 300_001), (None, 700_000), (Some("d"), 300_000)];
     add("default-mixed".into(), "zeros between noise", &DEFAULT, &mixed);
     for bytes in [63, 64, 65, 66, 127, 128, 129, 130, 511, 512, 513, 514] {
@@ -94,8 +104,18 @@ fn chunking(out: &mut Out) {
     }
     add("tiny-8k".into(), "tiny parameters, so that every branch is met", &TINY, &[(Some("u"), 8_191)]);
     add("tiny-zeros".into(), "tiny parameters, zeros", &TINY, &[(None, 2_001)]);
-    add("equal-bounds".into(), "min, avg and max are equal: nothing is left to the table", &[64, 64, 64, 1, 1], &[(Some("v"), 300)]);
-    add("mask-0".into(), "masks of 0 cut everywhere, so right at the smallest length", &[64, 128, 512, 0, 0], &[(Some("w"), 300)]);
+    add(
+        "equal-bounds".into(),
+        "min, avg and max are equal: nothing is left to the table",
+        &[64, 64, 64, 1, 1],
+        &[(Some("v"), 300)],
+    );
+    add(
+        "mask-0".into(),
+        "masks of 0 cut everywhere, so right at the smallest length",
+        &[64, 128, 512, 0, 0],
+        &[(Some("w"), 300)],
+    );
 }
 
 fn directories(out: &mut Out) {

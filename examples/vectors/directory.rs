@@ -30,7 +30,13 @@ fn nodes(out: &mut Out) {
         } else {
             records.iter().map(|(id, length)| json!({ "id": hex(id), "length": length })).collect()
         };
-        out.good("content", scenario, description, input(&bytes, depth, of), json!({ "records": shown, "total": total }));
+        out.good(
+            "content",
+            scenario,
+            description,
+            input(&bytes, depth, of),
+            json!({ "records": shown, "total": total }),
+        );
     }
     let records = |list: &[([u8; 32], u64)]| records_bytes(list);
     let bad = [
@@ -50,13 +56,20 @@ fn nodes(out: &mut Out) {
     }
 }
 
+/// The names in each blob of a stream.
+type Names<'a> = &'a [&'a [&'a [u8]]];
+
 fn streams(out: &mut Out) {
     let blob = |names: &[&[u8]]| names.iter().flat_map(|name| plain(3, name).cbor()).collect::<Vec<u8>>();
     let input = |blobs: &[Vec<u8>]| json!({ "blobs": blobs.iter().map(hex).collect::<Vec<_>>() });
-    let good: [(&str, &str, &[&[&[u8]]]); 5] = [
+    let good: [(&str, &str, Names); 5] = [
         ("empty", "a directory without entries has no blobs", &[]),
         ("one", "one entry", &[&[b"a"]]),
-        ("order", "names are ordered as unsigned bytes, a beginning before what it begins", &[&[b"B", b"a", b"a\x01", b"ab", b"b", b"\x7f", b"\x80", b"\xff"]]),
+        (
+            "order",
+            "names are ordered as unsigned bytes, a beginning before what it begins",
+            &[&[b"B", b"a", b"a\x01", b"ab", b"b", b"\x7f", b"\x80", b"\xff"]],
+        ),
         ("two-blobs", "the order goes on from blob to blob", &[&[b"a", b"b"], &[b"c"], &[b"d"]]),
         ("case", "upper case and lower case are different names", &[&[b"README", b"readme"]]),
     ];
@@ -72,7 +85,12 @@ fn streams(out: &mut Out) {
         ("twice", "a name twice", vec![blob(&[b"a", b"a"])], "invalid"),
         ("descending-across-blobs", "names out of order across blobs", vec![blob(&[b"b"]), blob(&[b"a"])], "invalid"),
         ("twice-across-blobs", "a name twice, in two blobs", vec![blob(&[b"a"]), blob(&[b"a"])], "invalid"),
-        ("split-entry", "an entry that goes on in the next blob", vec![whole[..whole.len() - 3].to_vec(), whole[whole.len() - 3..].to_vec()], "truncated"),
+        (
+            "split-entry",
+            "an entry that goes on in the next blob",
+            vec![whole[..whole.len() - 3].to_vec(), whole[whole.len() - 3..].to_vec()],
+            "truncated",
+        ),
         ("array", "the entries in an array", vec![V::A(vec![V::M(plain(3, b"a"))]).cbor()], "invalid"),
         ("name-empty", "the entry of a root amid a directory", vec![blob(&[b""])], "invalid"),
         ("not-an-entry", "a map that is no entry", vec![R::default().with(0, "", b("a")).cbor()], "invalid"),

@@ -53,7 +53,11 @@ fn good(out: &mut Out) {
             .with(5, "user", t("Jörg"))
             .with(6, "group", t("users"))
             .with(8, "btime", time(i64::MIN, 0))
-            .with(9, "xattrs", xattrs(&[(b"security.capability", &[1, 0, 0, 2]), (b"user.empty", b""), (b"user.x", b"\0\xff")]));
+            .with(
+                9,
+                "xattrs",
+                xattrs(&[(b"security.capability", &[1, 0, 0, 2]), (b"user.empty", b""), (b"user.x", b"\0\xff")]),
+            );
         if kind != 1 {
             full = full.with(13, "link", V::U(u64::MAX));
         }
@@ -63,7 +67,13 @@ fn good(out: &mut Out) {
         if kind == 1 {
             full = full.with(15, "boundary", V::U(2));
         }
-        out.good("entry", &format!("{name}-full"), "with every optional key, and odd values", input(&full.cbor(), false), full.json());
+        out.good(
+            "entry",
+            &format!("{name}-full"),
+            "with every optional key, and odd values",
+            input(&full.cbor(), false),
+            full.json(),
+        );
     }
     let file = plain(0, b"name");
     let directory = plain(1, b"name");
@@ -80,7 +90,11 @@ fn good(out: &mut Out) {
         ("content-depth-8", "as deep as a list may be", file.clone().but(10, root(8, &[(fixed("x"), 1 << 62)]))),
         ("content-longest", "content of 2^63 - 1 bytes", file.clone().but(10, root(3, &[(fixed("x"), (1 << 63) - 1)]))),
         ("hole-only", "a file that is one hole", file.clone().but(10, root(0, &[(hole, (1 << 63) - 1)]))),
-        ("hole-between", "holes with data between them", file.clone().but(10, root(0, &[(hole, 5), data(1), (hole, 6)]))),
+        (
+            "hole-between",
+            "holes with data between them",
+            file.clone().but(10, root(0, &[(hole, 5), data(1), (hole, 6)])),
+        ),
         ("directory-records", "a directory with a stream of two blobs", directory.clone().but(10, root(0, &many[..2]))),
         ("directory-depth-1", "a directory with a list of depth 1", directory.clone().but(10, root(1, &many[..2]))),
         ("boundary-1", "the root of another file system", directory.clone().with(15, "boundary", V::U(1))),
@@ -88,11 +102,23 @@ fn good(out: &mut Out) {
         ("name-long", "a name of 4,096 bytes", file.clone().but(0, b(&long))),
         ("name-dots", "three dots are a name like any other", file.clone().but(0, b("..."))),
         ("target-long", "a target of 65,536 bytes", plain(2, b"name").but(11, b(&value))),
-        ("device-most", "the greatest numbers of a device", plain(5, b"name").but(12, V::A(vec![V::U(u32::MAX.into()), V::U(u32::MAX.into())]))),
+        (
+            "device-most",
+            "the greatest numbers of a device",
+            plain(5, b"name").but(12, V::A(vec![V::U(u32::MAX.into()), V::U(u32::MAX.into())])),
+        ),
         ("xattr-most", "the longest name and value", file.clone().with(9, "xattrs", xattrs(&[(&[b'x'; 255], &value)]))),
-        ("xattr-prefix", "a name that is the beginning of the next comes first", file.clone().with(9, "xattrs", xattrs(&[(b"user.a", b""), (b"user.a\x01", b""), (b"user.b", b"")]))),
+        (
+            "xattr-prefix",
+            "a name that is the beginning of the next comes first",
+            file.clone().with(9, "xattrs", xattrs(&[(b"user.a", b""), (b"user.a\x01", b""), (b"user.b", b"")])),
+        ),
         ("times-extreme", "the greatest time", file.clone().but(7, time(i64::MAX, 999_999_999))),
-        ("key-unknown", "unknown keys of 0 or more are ignored", file.clone().with(16, "", t("later")).with(1 << 40, "", V::A(vec![V::Bool(false)]))),
+        (
+            "key-unknown",
+            "unknown keys of 0 or more are ignored",
+            file.clone().with(16, "", t("later")).with(1 << 40, "", V::A(vec![V::Bool(false)])),
+        ),
         ("mode-0", "no permissions at all", file.clone().but(2, V::U(0))),
         ("text-control", "a user name with control characters", file.with(5, "user", t("a\u{1b}[31m\n"))),
     ];
@@ -100,7 +126,13 @@ fn good(out: &mut Out) {
         out.good("entry", scenario, description, input(&entry.cbor(), false), entry.json());
     }
     let unknown_flags = plain(0, b"name").with(14, "flags", V::As(Box::new(V::U(1 << 40 | 0x10)), json!(0x10)));
-    out.good("entry", "flags-unknown", "bits that nobody knows are ignored; expected are the lowest 32", input(&unknown_flags.cbor(), false), unknown_flags.json());
+    out.good(
+        "entry",
+        "flags-unknown",
+        "bits that nobody knows are ignored; expected are the lowest 32",
+        input(&unknown_flags.cbor(), false),
+        unknown_flags.json(),
+    );
     let top = plain(1, b"");
     out.good("entry", "root", "the entry of a root has an empty name", input(&top.cbor(), true), top.json());
 }
@@ -119,16 +151,34 @@ fn combinations(out: &mut Out) {
         for (key, value, types) in &own {
             if !types.contains(&kind) {
                 let entry = plain(kind, b"name").with(*key, "", value.clone());
-                out.bad("entry", &format!("{name}-with-{key}"), "a key that the type does not allow", input(&entry.cbor(), false), "invalid");
+                out.bad(
+                    "entry",
+                    &format!("{name}-with-{key}"),
+                    "a key that the type does not allow",
+                    input(&entry.cbor(), false),
+                    "invalid",
+                );
             } else if *key <= 12 {
                 let entry = plain(kind, b"name").without(*key);
-                out.bad("entry", &format!("{name}-without-{key}"), "a key that the type demands is missing", input(&entry.cbor(), false), "invalid");
+                out.bad(
+                    "entry",
+                    &format!("{name}-without-{key}"),
+                    "a key that the type demands is missing",
+                    input(&entry.cbor(), false),
+                    "invalid",
+                );
             }
         }
     }
     for key in [0, 1, 2, 3, 4, 7] {
         let entry = plain(3, b"name").without(key);
-        out.bad("entry", &format!("without-{key}"), "a key that every entry has is missing", input(&entry.cbor(), false), "invalid");
+        out.bad(
+            "entry",
+            &format!("without-{key}"),
+            "a key that every entry has is missing",
+            input(&entry.cbor(), false),
+            "invalid",
+        );
     }
 }
 
@@ -168,13 +218,28 @@ fn bad(out: &mut Out) {
         ("target-empty", "an empty target", plain(2, b"name").but(11, b("")), "invalid"),
         ("target-nul", "a NUL in the target", plain(2, b"name").but(11, b("a\0")), "invalid"),
         ("target-too-long", "a target of 65,537 bytes", plain(2, b"name").but(11, b(vec![b'x'; 65_537])), "limit"),
-        ("device-large", "a device number of 2^32", plain(5, b"name").but(12, V::A(vec![V::U(1 << 32), V::U(0)])), "limit"),
-        ("device-three", "a device of three numbers", plain(6, b"name").but(12, V::A(vec![V::U(0), V::U(0), V::U(0)])), "invalid"),
+        (
+            "device-large",
+            "a device number of 2^32",
+            plain(5, b"name").but(12, V::A(vec![V::U(1 << 32), V::U(0)])),
+            "limit",
+        ),
+        (
+            "device-three",
+            "a device of three numbers",
+            plain(6, b"name").but(12, V::A(vec![V::U(0), V::U(0), V::U(0)])),
+            "invalid",
+        ),
         ("flags-0", "flags of 0: they should be left out", file.clone().with(14, "", V::U(0)), "invalid"),
         ("boundary-0", "boundary 0: it should be left out", plain(1, b"name").with(15, "", V::U(0)), "feature"),
         ("boundary-3", "an unknown boundary", plain(1, b"name").with(15, "", V::U(3)), "feature"),
         ("key-unknown-negative", "an unknown negative key", file.clone().with(-1, "", V::U(0)), "feature"),
-        ("key-unknown-malformed", "the value of an unknown key breaks the profile", file.clone().with(16, "", V::Raw(vec![0xf6])), "invalid"),
+        (
+            "key-unknown-malformed",
+            "the value of an unknown key breaks the profile",
+            file.clone().with(16, "", V::Raw(vec![0xf6])),
+            "invalid",
+        ),
         ("link-negative", "a negative hard-link group", file.clone().with(13, "", V::N(-1)), "invalid"),
     ];
     for (scenario, description, entry, error) in list {
@@ -195,16 +260,31 @@ fn content(out: &mut Out) {
         ("content-33-records", "33 records", file(root(0, &[(id, 1); 33])), "limit"),
         ("content-depth-9", "a list too deep", file(root(9, &[(id, 1)])), "limit"),
         ("content-empty-with-depth", "no records at depth 1", file(root(1, &[])), "invalid"),
-        ("content-41-bytes", "records that are not a multiple of 40 bytes", file(V::A(vec![V::U(0), b([1; 41])])), "invalid"),
+        (
+            "content-41-bytes",
+            "records that are not a multiple of 40 bytes",
+            file(V::A(vec![V::U(0), b([1; 41])])),
+            "invalid",
+        ),
         ("content-length-0", "a record of length 0", file(root(0, &[(id, 0)])), "invalid"),
         ("content-large-blob", "a blob above 16 MiB", file(root(0, &[(id, (16 << 20) + 1)])), "limit"),
         ("content-length-2-63", "content of 2^63 bytes", file(root(1, &[(id, (1 << 63) - 1), (id, 1)])), "invalid"),
         ("content-overflow", "lengths whose sum overflows", file(root(1, &[(id, u64::MAX), (id, 1)])), "invalid"),
-        ("content-three-elements", "a content root of three elements", file(V::A(vec![V::U(0), b([]), V::U(0)])), "invalid"),
+        (
+            "content-three-elements",
+            "a content root of three elements",
+            file(V::A(vec![V::U(0), b([]), V::U(0)])),
+            "invalid",
+        ),
         ("holes-adjacent", "two holes in a row", file(root(0, &[hole, hole])), "invalid"),
         ("hole-at-depth-1", "a zero id above depth 0", file(root(1, &[hole])), "invalid"),
         ("hole-in-directory", "a hole in a directory", folder(root(0, &[hole])), "invalid"),
-        ("hole-in-directory-depth-1", "a zero id in a directory's list of depth 1", folder(root(1, &[hole])), "invalid"),
+        (
+            "hole-in-directory-depth-1",
+            "a zero id in a directory's list of depth 1",
+            folder(root(1, &[hole])),
+            "invalid",
+        ),
         ("directory-large-blob", "a blob of a stream above 16 MiB", folder(root(0, &[(id, (16 << 20) + 1)])), "limit"),
     ];
     for (scenario, description, entry, error) in list {

@@ -53,16 +53,41 @@ pub fn all(out: &mut Out) {
         ("created-missing", "no time", full.clone().without(0), "invalid"),
         ("not-before-missing", "condemned packs without a time", full.clone().without(1), "invalid"),
         ("not-before-alone", "a time without condemned packs", only(3).with(1, "", time(1_760_086_400, 0)), "invalid"),
-        ("not-before-early", "a time before that of creation", full.clone().but(1, time(1_759_999_999, 999_999_999)), "invalid"),
+        (
+            "not-before-early",
+            "a time before that of creation",
+            full.clone().but(1, time(1_759_999_999, 999_999_999)),
+            "invalid",
+        ),
         ("condemned-empty", "an empty array of writers", full.clone().but(2, V::A(vec![])), "invalid"),
         ("condemned-no-packs", "a writer without packs", full.clone().but(2, condemned(&[("yoga", &[])])), "invalid"),
-        ("condemned-order", "writers out of order", full.clone().but(2, condemned(&[("zephyrus", &[x]), ("yoga", &[x])])), "invalid"),
-        ("condemned-equal", "a writer twice", full.clone().but(2, condemned(&[("yoga", &[x]), ("yoga", &[x])])), "invalid"),
-        ("condemned-writer", "a writer name that breaks the rule", full.clone().but(2, condemned(&[("Yoga", &[x])])), "invalid"),
+        (
+            "condemned-order",
+            "writers out of order",
+            full.clone().but(2, condemned(&[("zephyrus", &[x]), ("yoga", &[x])])),
+            "invalid",
+        ),
+        (
+            "condemned-equal",
+            "a writer twice",
+            full.clone().but(2, condemned(&[("yoga", &[x]), ("yoga", &[x])])),
+            "invalid",
+        ),
+        (
+            "condemned-writer",
+            "a writer name that breaks the rule",
+            full.clone().but(2, condemned(&[("Yoga", &[x])])),
+            "invalid",
+        ),
         ("forgotten-empty", "an empty list of forgotten snapshots", full.clone().but(3, b([])), "invalid"),
         ("forgotten-odd", "a list of 31 bytes", full.clone().but(3, b([1; 31])), "invalid"),
         ("revoked-empty", "an empty array of revoked writers", full.clone().but(4, V::A(vec![])), "invalid"),
-        ("revoked-accepted-missing", "a revocation without its list", full.clone().but(4, V::A(vec![V::M(R::default().with(0, "", b(x)))])), "invalid"),
+        (
+            "revoked-accepted-missing",
+            "a revocation without its list",
+            full.clone().but(4, V::A(vec![V::M(R::default().with(0, "", b(x)))])),
+            "invalid",
+        ),
         ("key-negative", "an unknown negative key", full.clone().with(-1, "", V::U(0)), "feature"),
     ];
     for (scenario, description, record, error) in bad {
@@ -72,7 +97,13 @@ pub fn all(out: &mut Out) {
     let world = World::main();
     let (admin, writer) = (world.admin("zephyrus"), world.writer("zephyrus"));
     let object = sealed(&world, &admin, Kind::Gc, &full);
-    out.good("gc", "object", "a whole object of an admin", world.object(None, &object), expect("zephyrus", 3, full.json()));
+    out.good(
+        "gc",
+        "object",
+        "a whole object of an admin",
+        world.object(None, &object),
+        expect("zephyrus", 3, full.json()),
+    );
     let parts = Signed::decode(&object, Kind::Gc, &world.repo).unwrap();
     let by_writer = sealed(&world, &writer, Kind::Gc, &full);
     let index = sealed(&world, &admin, Kind::Index, &R::default().with(0, "", V::A(vec![])));
@@ -80,7 +111,12 @@ pub fn all(out: &mut Out) {
     let bad = [
         ("object-writer", "by a writer, who may not", by_writer, "signature"),
         ("object-index", "an index object under a gc object's name", index, "invalid"),
-        ("object-spliced", "the box of one admin identity under the certificate of another", resign(&parts, &parts.header, other.certificate(), other.seed()), "seal"),
+        (
+            "object-spliced",
+            "the box of one admin identity under the certificate of another",
+            resign(&parts, &parts.header, other.certificate(), other.seed()),
+            "seal",
+        ),
         ("object-flipped", "one bit of the box changed", flipped(&object, object.len() - 70), "signature"),
     ];
     for (scenario, description, object, error) in bad {

@@ -64,10 +64,22 @@ fn plaintexts(out: &mut Out) {
         ("empty", "no packs", index(vec![])),
         ("packs", "a data pack and a tree pack", index(vec![one(), two()])),
         ("checked", "a pack that the signer has checked", index(vec![one().with(5, "checked", V::Bool(true))])),
-        ("superseded", "it replaces two others", index(vec![one()]).with(1, "superseded", ids(&[fixed("x"), fixed("y")]))),
-        ("codec-unknown", "a segment with an unknown codec does not spoil the object", index(vec![pack("new", 1, 900, vec![segment(300, 7, &[("e", 10)])])])),
+        (
+            "superseded",
+            "it replaces two others",
+            index(vec![one()]).with(1, "superseded", ids(&[fixed("x"), fixed("y")])),
+        ),
+        (
+            "codec-unknown",
+            "a segment with an unknown codec does not spoil the object",
+            index(vec![pack("new", 1, 900, vec![segment(300, 7, &[("e", 10)])])]),
+        ),
         ("keys-unknown", "unknown keys are ignored", index(vec![one().with(6, "", t("later"))]).with(2, "", V::U(1))),
-        ("size-least", "nothing but the shortest table follows the segments", index(vec![one().but(2, V::U(128 + 116 + 33))])),
+        (
+            "size-least",
+            "nothing but the shortest table follows the segments",
+            index(vec![one().but(2, V::U(128 + 116 + 33))]),
+        ),
         ("pack-twice", "a pack twice", index(vec![one(), one()])),
     ];
     for (scenario, description, plain) in good {
@@ -87,7 +99,12 @@ fn plaintexts(out: &mut Out) {
         ("segments-missing", "no segments at all", only(one().without(3)), "invalid"),
         ("writer-rule", "a writer name that breaks the rule", only(one().but(4, t("a/b"))), "invalid"),
         ("writer-missing", "no writer", only(one().without(4)), "invalid"),
-        ("checked-false", "key 5 with false: it should be left out", only(one().with(5, "", V::Bool(false))), "invalid"),
+        (
+            "checked-false",
+            "key 5 with false: it should be left out",
+            only(one().with(5, "", V::Bool(false))),
+            "invalid",
+        ),
         ("checked-1", "key 5 with 1", only(one().with(5, "", V::U(1))), "invalid"),
         ("pack-key-negative", "an unknown negative key in a pack", only(one().with(-1, "", V::U(0))), "feature"),
         ("key-negative", "an unknown negative key", index(vec![]).with(-1, "", V::U(0)), "feature"),
@@ -105,7 +122,13 @@ fn objects(out: &mut Out) {
     let own = |object: &[u8]| world.object(Some("zephyrus"), object);
     out.good("index", "object-writer", "a whole object of a writer", own(&good), expect("zephyrus", 1, plain.json()));
     let by_admin = sealed(&world, &admin, Kind::Index, &plain);
-    out.good("index", "object-admin", "a whole object of an admin", own(&by_admin), expect("zephyrus", 3, plain.json()));
+    out.good(
+        "index",
+        "object-admin",
+        "a whole object of an admin",
+        own(&by_admin),
+        expect("zephyrus", 3, plain.json()),
+    );
 
     let parts = Signed::decode(&good, Kind::Index, &world.repo).unwrap();
     let foreign = World::other();
@@ -122,23 +145,58 @@ fn objects(out: &mut Out) {
     let trailing = finish([parts.signed_bytes, &[0]].concat(), writer.seed());
     let bad = [
         ("object-other-folder", "in another writer's folder", world.object(Some("yoga"), &good), "signature"),
-        ("object-spliced", "the box of one writer in an object that another signs", world.object(Some("yoga"), &spliced), "seal"),
+        (
+            "object-spliced",
+            "the box of one writer in an object that another signs",
+            world.object(Some("yoga"), &spliced),
+            "seal",
+        ),
         ("object-other-key", "signed by another key than its certificate's", own(&stolen), "signature"),
         ("object-certificate-foreign", "a certificate of another repository", own(&uncertified), "signature"),
-        ("object-other-repository", "an object of another repository", own(&sealed(&foreign, &stranger, Kind::Index, &plain)), "invalid"),
+        (
+            "object-other-repository",
+            "an object of another repository",
+            own(&sealed(&foreign, &stranger, Kind::Index, &plain)),
+            "invalid",
+        ),
         ("object-kind", "the kind of a gc object", own(&as_gc), "invalid"),
         ("object-epoch-other", "under another epoch than it was sealed", own(&other_epoch), "seal"),
         ("object-epoch-unknown", "under an epoch that no key file has", own(&no_epoch), "seal"),
         ("object-flipped-certificate", "one bit of the certificate changed", own(&flipped(&good, 60)), "signature"),
         ("object-flipped-box", "one bit of the box changed", own(&flipped(&good, good.len() - 70)), "signature"),
-        ("object-flipped-signature", "one bit of the signature changed", own(&flipped(&good, good.len() - 1)), "signature"),
+        (
+            "object-flipped-signature",
+            "one bit of the signature changed",
+            own(&flipped(&good, good.len() - 1)),
+            "signature",
+        ),
         ("object-truncated", "the last byte is missing", own(&good[..good.len() - 1]), "truncated"),
         ("object-truncated-header", "it ends within the header", own(&good[..47]), "truncated"),
-        ("object-two-elements", "a body of two elements", own(&body(vec![certificate.clone(), salt.clone()])), "invalid"),
-        ("object-four-elements", "a body of four elements", own(&body(vec![certificate.clone(), salt.clone(), sealed_box.clone(), b([])])), "invalid"),
-        ("object-salt-short", "a salt of 31 bytes", own(&body(vec![certificate.clone(), b([0; 31]), sealed_box.clone()])), "invalid"),
+        (
+            "object-two-elements",
+            "a body of two elements",
+            own(&body(vec![certificate.clone(), salt.clone()])),
+            "invalid",
+        ),
+        (
+            "object-four-elements",
+            "a body of four elements",
+            own(&body(vec![certificate.clone(), salt.clone(), sealed_box.clone(), b([])])),
+            "invalid",
+        ),
+        (
+            "object-salt-short",
+            "a salt of 31 bytes",
+            own(&body(vec![certificate.clone(), b([0; 31]), sealed_box.clone()])),
+            "invalid",
+        ),
         ("object-salt-other", "another salt", own(&body(vec![certificate, b([0; 32]), sealed_box.clone()])), "seal"),
-        ("object-certificate-large", "a certificate above 1 KiB", own(&body(vec![b([0; 1_025]), salt, sealed_box])), "limit"),
+        (
+            "object-certificate-large",
+            "a certificate above 1 KiB",
+            own(&body(vec![b([0; 1_025]), salt, sealed_box])),
+            "limit",
+        ),
         ("object-trailing", "a byte after the body, signed with it", own(&trailing), "invalid"),
     ];
     for (scenario, description, input, error) in bad {

@@ -32,7 +32,13 @@ fn config(out: &mut Out) {
     good(out, "key-unknown", "an unknown key of 0 or more is ignored", &body.clone().with(4, "", t("later")));
     let least = |p: R| p.but(0, V::U(64)).but(1, V::U(64)).but(2, V::U(64)).but(5, V::U(0));
     good(out, "params-least", "the least that the bounds allow", &params(&least));
-    let most = |p: R| p.but(0, V::U(1 << 20)).but(1, V::U(4 << 20)).but(2, V::U(16 << 20)).but(3, V::U((1 << 63) - 1)).but(5, V::U(65_536));
+    let most = |p: R| {
+        p.but(0, V::U(1 << 20))
+            .but(1, V::U(4 << 20))
+            .but(2, V::U(16 << 20))
+            .but(3, V::U((1 << 63) - 1))
+            .but(5, V::U(65_536))
+    };
     good(out, "params-most", "the most that the bounds allow", &params(&most));
 
     let whole = world.config(&body);
@@ -50,10 +56,16 @@ fn config(out: &mut Out) {
         (
             "signed-by-another",
             "signed by another key",
-            V::A(vec![t("panther"), V::U(1), b(&encoded), b(sign(&other.root_seed, "panther v1 config", &encoded))]).cbor(),
+            V::A(vec![t("panther"), V::U(1), b(&encoded), b(sign(&other.root_seed, "panther v1 config", &encoded))])
+                .cbor(),
             "signature",
         ),
-        ("signed-as-key", "signed as if it were a key file", world.framed("panther", "panther v1 key", &encoded), "signature"),
+        (
+            "signed-as-key",
+            "signed as if it were a key file",
+            world.framed("panther", "panther v1 key", &encoded),
+            "signature",
+        ),
         ("magic", "it does not begin with \"panther\"", raw(V::U(1), "Panther", &encoded, vec![]), "invalid"),
         ("five-elements", "a fifth element in version 1", raw(V::U(1), "panther", &encoded, vec![V::U(0)]), "invalid"),
         ("repository-missing", "no repository id", world.config(&body.clone().without(0)), "invalid"),
@@ -61,9 +73,19 @@ fn config(out: &mut Out) {
         ("root-key-missing", "no root key", world.config(&body.clone().without(2)), "invalid"),
         ("params-missing", "no parameters", world.config(&body.clone().without(3)), "invalid"),
         ("params-incomplete", "a parameter is missing", world.config(&params(&|p| p.without(5))), "invalid"),
-        ("nanoseconds", "a thousand million nanoseconds", world.config(&body.clone().but(1, time(0, 1_000_000_000))), "limit"),
+        (
+            "nanoseconds",
+            "a thousand million nanoseconds",
+            world.config(&body.clone().but(1, time(0, 1_000_000_000))),
+            "limit",
+        ),
         ("key-negative", "an unknown negative key", world.config(&body.clone().with(-1, "", V::U(0))), "feature"),
-        ("params-key-negative", "an unknown negative key in the parameters", world.config(&params(&|p| p.with(-1, "", V::U(0)))), "feature"),
+        (
+            "params-key-negative",
+            "an unknown negative key in the parameters",
+            world.config(&params(&|p| p.with(-1, "", V::U(0)))),
+            "feature",
+        ),
     ];
     for (scenario, description, object, error) in bad {
         out.bad("config", scenario, description, json!({ "object": hex(object) }), error);
@@ -73,10 +95,11 @@ fn config(out: &mut Out) {
 /// The body of a key file of this role.
 pub fn key_body(world: &World, role: u64) -> R {
     let epochs = world.epochs.iter().map(|e| {
-        let epoch = R::default()
-            .with(0, "number", V::U(e.number.into()))
-            .with(1, "public_key", b(e.public))
-            .with(2, "index_key", b(e.index_key.0));
+        let epoch = R::default().with(0, "number", V::U(e.number.into())).with(1, "public_key", b(e.public)).with(
+            2,
+            "index_key",
+            b(e.index_key.0),
+        );
         V::M(if role == 1 { epoch } else { epoch.with(3, "private_key", b(e.private.as_ref().unwrap().0)) })
     });
     let config = world.config(&world.config_body());
@@ -110,7 +133,13 @@ fn keyfile(out: &mut Out) {
     }
     let reader = key_body(&world, 2);
     let later = reader.clone().but(3, t("")).with(9, "", V::Bool(true));
-    out.good("keyfile", "key-unknown", "an unknown key is ignored; the label may be empty", input(&sealed(&later)), later.json());
+    out.good(
+        "keyfile",
+        "key-unknown",
+        "an unknown key is ignored; the label may be empty",
+        input(&sealed(&later)),
+        later.json(),
+    );
 
     let (writer, admin) = (key_body(&world, 1), key_body(&world, 3));
     let V::A(epochs) = reader.0[6].2.clone() else { unreachable!() };
@@ -119,7 +148,8 @@ fn keyfile(out: &mut Out) {
     let epoch = |change: &dyn Fn(R) -> R| with_epochs(vec![V::M(change(first.clone())), epochs[1].clone()]);
     let whole = sealed(&reader);
     let encoded = reader.cbor();
-    let unsigned = |seed| V::A(vec![t("panther key"), V::U(1), b(&encoded), b(sign(seed, "panther v1 key", &encoded))]).cbor();
+    let unsigned =
+        |seed| V::A(vec![t("panther key"), V::U(1), b(&encoded), b(sign(seed, "panther v1 key", &encoded))]).cbor();
     let other = World::other();
     let many = |count: u64| with_epochs((1..=count).map(|n| V::M(first.clone().but(0, V::U(n)))).collect());
     out.good(
@@ -131,10 +161,25 @@ fn keyfile(out: &mut Out) {
     );
     let bad = [
         ("truncated", "the last byte is missing", whole[..whole.len() - 1].to_vec(), "truncated"),
-        ("magic", "it does not begin with \"panther key\"", world.framed("panther", "panther v1 key", &encoded), "invalid"),
+        (
+            "magic",
+            "it does not begin with \"panther key\"",
+            world.framed("panther", "panther v1 key", &encoded),
+            "invalid",
+        ),
         ("flipped", "one bit of the body changed", flipped(&whole, 40), "signature"),
-        ("planted", "signed by a key that is not the root key: what a writer could plant", unsigned(&other.root_seed), "signature"),
-        ("signed-as-config", "signed as if it were a configuration", world.framed("panther key", "panther v1 config", &encoded), "signature"),
+        (
+            "planted",
+            "signed by a key that is not the root key: what a writer could plant",
+            unsigned(&other.root_seed),
+            "signature",
+        ),
+        (
+            "signed-as-config",
+            "signed as if it were a configuration",
+            world.framed("panther key", "panther v1 config", &encoded),
+            "signature",
+        ),
         ("repository", "another repository", sealed(&reader.clone().but(0, b(other.repo.0))), "invalid"),
         ("config-hash", "made for another configuration", sealed(&reader.clone().but(1, b([1; 32]))), "invalid"),
         ("role-unknown", "an unknown role", sealed(&reader.clone().but(2, V::U(4))), "feature"),
@@ -146,23 +191,83 @@ fn keyfile(out: &mut Out) {
         ("epochs-equal", "an epoch twice", with_epochs(vec![epochs[0].clone(), epochs[0].clone()]), "invalid"),
         ("epochs-257", "more epochs than a key file may have", many(257), "limit"),
         ("epoch-0", "an epoch of number 0", epoch(&|e| e.but(0, V::U(0))), "invalid"),
-        ("epoch-large", "an epoch of number 2^32", with_epochs(vec![V::M(first.clone().but(0, V::U(1 << 32)))]), "limit"),
+        (
+            "epoch-large",
+            "an epoch of number 2^32",
+            with_epochs(vec![V::M(first.clone().but(0, V::U(1 << 32)))]),
+            "limit",
+        ),
         ("epoch-private-missing", "a reader's key without a private key", epoch(&|e| e.without(3)), "invalid"),
-        ("epoch-private-other", "a private key that does not belong to its public key", epoch(&|e| e.but(3, b(fixed("stray")))), "invalid"),
+        (
+            "epoch-private-other",
+            "a private key that does not belong to its public key",
+            epoch(&|e| e.but(3, b(fixed("stray")))),
+            "invalid",
+        ),
         ("epoch-key-negative", "an unknown negative key in an epoch", epoch(&|e| e.with(-1, "", V::U(0))), "feature"),
-        ("writer-private", "a writer's key with a private key", sealed(&writer.clone().but(6, V::A(epochs.clone()))), "invalid"),
-        ("writer-identity-missing", "a writer's key without an identity", sealed(&writer.clone().without(7)), "invalid"),
-        ("writer-root-seed", "a writer's key with the root seed", sealed(&writer.clone().with(8, "", b(world.root_seed.0))), "invalid"),
-        ("writer-certificate-of-another", "a certificate for another key than the seed's", {
-            let mixed = R::default().with(0, "", b([9; 32])).with(1, "", b(world.writer("zephyrus").certificate()));
-            sealed(&writer.clone().but(7, V::M(mixed)))
-        }, "signature"),
-        ("writer-certificate-admin", "a certificate of role admin", sealed(&writer.clone().but(7, identity(&world, &world.admin("zephyrus")))), "signature"),
-        ("writer-certificate-foreign", "a certificate of another repository", sealed(&writer.but(7, identity(&world, &other.writer("zephyrus")))), "signature"),
-        ("reader-identity", "a reader's key with a writer identity", sealed(&reader.clone().with(7, "", identity(&world, &world.writer("zephyrus")))), "invalid"),
-        ("reader-root-seed", "a reader's key with the root seed", sealed(&reader.clone().with(8, "", b(world.root_seed.0))), "invalid"),
-        ("admin-root-seed-missing", "an admin's key without the root seed", sealed(&admin.clone().without(8)), "invalid"),
-        ("admin-root-seed-other", "a root seed that does not belong to the root key", sealed(&admin.but(8, b(other.root_seed.0))), "invalid"),
+        (
+            "writer-private",
+            "a writer's key with a private key",
+            sealed(&writer.clone().but(6, V::A(epochs.clone()))),
+            "invalid",
+        ),
+        (
+            "writer-identity-missing",
+            "a writer's key without an identity",
+            sealed(&writer.clone().without(7)),
+            "invalid",
+        ),
+        (
+            "writer-root-seed",
+            "a writer's key with the root seed",
+            sealed(&writer.clone().with(8, "", b(world.root_seed.0))),
+            "invalid",
+        ),
+        (
+            "writer-certificate-of-another",
+            "a certificate for another key than the seed's",
+            {
+                let mixed = R::default().with(0, "", b([9; 32])).with(1, "", b(world.writer("zephyrus").certificate()));
+                sealed(&writer.clone().but(7, V::M(mixed)))
+            },
+            "signature",
+        ),
+        (
+            "writer-certificate-admin",
+            "a certificate of role admin",
+            sealed(&writer.clone().but(7, identity(&world, &world.admin("zephyrus")))),
+            "signature",
+        ),
+        (
+            "writer-certificate-foreign",
+            "a certificate of another repository",
+            sealed(&writer.but(7, identity(&world, &other.writer("zephyrus")))),
+            "signature",
+        ),
+        (
+            "reader-identity",
+            "a reader's key with a writer identity",
+            sealed(&reader.clone().with(7, "", identity(&world, &world.writer("zephyrus")))),
+            "invalid",
+        ),
+        (
+            "reader-root-seed",
+            "a reader's key with the root seed",
+            sealed(&reader.clone().with(8, "", b(world.root_seed.0))),
+            "invalid",
+        ),
+        (
+            "admin-root-seed-missing",
+            "an admin's key without the root seed",
+            sealed(&admin.clone().without(8)),
+            "invalid",
+        ),
+        (
+            "admin-root-seed-other",
+            "a root seed that does not belong to the root key",
+            sealed(&admin.but(8, b(other.root_seed.0))),
+            "invalid",
+        ),
         ("key-negative", "an unknown negative key", sealed(&reader.clone().with(-1, "", V::U(0))), "feature"),
     ];
     for (scenario, description, plaintext, error) in bad {
@@ -192,14 +297,27 @@ fn derive(out: &mut Out) {
             "gear_table": hex(table),
             "blobs": blobs,
         });
-        out.good("derive", scenario, "what the repository secret gives", json!({ "repository_secret": hex(secret) }), expect);
+        out.good(
+            "derive",
+            scenario,
+            "what the repository secret gives",
+            json!({ "repository_secret": hex(secret) }),
+            expect,
+        );
     }
     let world = World::main();
     for (scenario, writer) in [("admin-identity", "zephyrus"), ("admin-identity-long", "0".repeat(64).as_str())] {
-        let seed = blake3::derive_key("panther v1 writer identity", &[&world.root_seed.0[..], writer.as_bytes()].concat());
+        let seed =
+            blake3::derive_key("panther v1 writer identity", &[&world.root_seed.0[..], writer.as_bytes()].concat());
         let public = seal::public_of_seed(&panther::format::keyfile::Secret(seed));
         let input = json!({ "root_seed": hex(world.root_seed.0), "writer": writer });
-        out.good("derive", scenario, "an admin's identity as a writer", input, json!({ "seed": hex(seed), "public_key": hex(public) }));
+        out.good(
+            "derive",
+            scenario,
+            "an admin's identity as a writer",
+            input,
+            json!({ "seed": hex(seed), "public_key": hex(public) }),
+        );
     }
 }
 
@@ -234,8 +352,18 @@ fn certificate(out: &mut Out) {
         ("flipped-body", "one bit of the body changed", flipped(&whole, 10), "signature"),
         ("flipped-signature", "one bit of the signature changed", flipped(&whole, whole.len() - 1), "signature"),
         ("root-other", "signed by another root key", signed(&body, &other.root_seed), "signature"),
-        ("repository-other", "for another repository", signed(&body.clone().but(0, b(other.repo.0)), root), "signature"),
-        ("signed-as-object", "signed as if it were an object", V::A(vec![b(&encoded), b(sign(root, "panther v1 object", &encoded))]).cbor(), "signature"),
+        (
+            "repository-other",
+            "for another repository",
+            signed(&body.clone().but(0, b(other.repo.0)), root),
+            "signature",
+        ),
+        (
+            "signed-as-object",
+            "signed as if it were an object",
+            V::A(vec![b(&encoded), b(sign(root, "panther v1 object", &encoded))]).cbor(),
+            "signature",
+        ),
         ("role-reader", "role 2, which signs nothing", signed(&body.clone().but(3, V::U(2)), root), "feature"),
         ("role-unknown", "an unknown role", signed(&body.clone().but(3, V::U(4)), root), "feature"),
         ("name-rule", "a name that breaks the rule", signed(&body.clone().but(1, t("../x")), root), "invalid"),

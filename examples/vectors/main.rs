@@ -2,7 +2,8 @@
 //!
 //! `cargo run --example vectors` writes every file below `format-spec/vectors/` anew; `-- --check` only compares; `-- --all` makes age files anew
 //! too, which are otherwise kept, because age draws its own randomness.
-#![allow(clippy::unwrap_used)]
+// Numbers here are small and known.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod age_files;
 mod cuts;

@@ -125,7 +125,11 @@ pub fn input(pack: &[u8]) -> Value {
 }
 
 fn three() -> Draft {
-    Draft::data(vec![Segment::plain(&[b"first blob", b"second"]), Segment::plain(&[b"sixteen bytes ab"]), Segment::plain(&[b"another blob"])])
+    Draft::data(vec![
+        Segment::plain(&[b"first blob", b"second"]),
+        Segment::plain(&[b"sixteen bytes ab"]),
+        Segment::plain(&[b"another blob"]),
+    ])
 }
 
 /// All of them.
@@ -140,7 +144,11 @@ fn good(out: &mut Out) {
         let built = draft.build(scenario);
         out.good("pack", scenario, description, input(&built.bytes), built.expect);
     };
-    add("data", "one segment of two data blobs, not compressed", &Draft::data(vec![Segment::plain(&[b"first blob", b"second"])]));
+    add(
+        "data",
+        "one segment of two data blobs, not compressed",
+        &Draft::data(vec![Segment::plain(&[b"first blob", b"second"])]),
+    );
     add("blob-1-byte", "the smallest pack: one blob of one byte", &Draft::data(vec![Segment::plain(&[b"x"])]));
     let stream = crate::entry::plain(3, b"pipe").cbor();
     let tree = Draft { kind: Kind::TreePack, ..Draft::data(vec![Segment::plain(&[&stream])]) };
@@ -174,7 +182,13 @@ fn frame(out: &mut Out) {
     }
     let mut top = good.clone();
     top[79] ^= 0x80;
-    out.bad("pack", "enc-top-bit", "the bit of the encapsulated key that X25519 ignores is changed", input(&top), "seal");
+    out.bad(
+        "pack",
+        "enc-top-bit",
+        "the bit of the encapsulated key that X25519 ignores is changed",
+        input(&top),
+        "seal",
+    );
     let (first, second) = (sealed.start..sealed.start + 32, sealed.start + 32..sealed.start + 64);
     let mut swapped = good.clone();
     swapped[first.clone()].copy_from_slice(&good[second.clone()]);
@@ -182,12 +196,30 @@ fn frame(out: &mut Out) {
     out.bad("pack", "segments-swapped", "two segments of equal length have changed places", input(&swapped), "seal");
     let preamble = |other: &Built| [&other.bytes[..PREAMBLE_BYTES], &good[PREAMBLE_BYTES..]].concat();
     let mixed = preamble(&three().build("preamble of another"));
-    out.bad("pack", "preamble-of-another-pack", "the preamble of another pack of the same repository", input(&mixed), "seal");
+    out.bad(
+        "pack",
+        "preamble-of-another-pack",
+        "the preamble of another pack of the same repository",
+        input(&mixed),
+        "seal",
+    );
     let foreign = Draft { world: World::other(), ..three() }.build("segments");
-    out.bad("pack", "preamble-of-another-repository", "the preamble of another repository's pack", input(&preamble(&foreign)), "invalid");
+    out.bad(
+        "pack",
+        "preamble-of-another-repository",
+        "the preamble of another repository's pack",
+        input(&preamble(&foreign)),
+        "invalid",
+    );
     let mut relabelled = foreign.bytes;
     relabelled[16..48].copy_from_slice(&World::main().repo.0);
-    out.bad("pack", "pack-of-another-repository", "a pack of another repository with this one's id put into its header", input(&relabelled), "seal");
+    out.bad(
+        "pack",
+        "pack-of-another-repository",
+        "a pack of another repository with this one's id put into its header",
+        input(&relabelled),
+        "seal",
+    );
     let mut kind = good.clone();
     kind[8] = 2;
     out.bad("pack", "kind-changed", "a data pack that is made a tree pack", input(&kind), "seal");
@@ -224,12 +256,18 @@ fn table(out: &mut Out) {
     add("toc-no-segments", "no segments", "invalid", &|rows| rows.clear());
     add("toc-segment-missing", "a segment is not in the table", "invalid", &|rows| drop(rows.pop()));
     add("toc-stored", "a stored length that does not fit codec 0", "invalid", &|rows| rows[0][0] = V::U(33));
-    add("toc-stored-16", "a stored length of a tag alone", "invalid", &|rows| rows[0] = [V::U(16), V::U(1), V::U(1), b([1; 32]), b([1, 0, 0, 0])]);
-    add("toc-stored-large", "a stored length above the limit", "limit", &|rows| rows[0][0] = V::U((16 << 20) + (64 << 10) + 1));
+    add("toc-stored-16", "a stored length of a tag alone", "invalid", &|rows| {
+        rows[0] = [V::U(16), V::U(1), V::U(1), b([1; 32]), b([1, 0, 0, 0])]
+    });
+    add("toc-stored-large", "a stored length above the limit", "limit", &|rows| {
+        rows[0][0] = V::U((16 << 20) + (64 << 10) + 1)
+    });
     add("toc-plain", "lengths that do not add up", "invalid", &|rows| rows[0][4] = two(10, 5));
     add("toc-plain-large", "a segment above 16 MiB", "limit", &|rows| rows[0][1] = V::U((16 << 20) + 1));
     add("toc-length-0", "a blob of no bytes", "invalid", &|rows| rows[0][4] = two(16, 0));
-    add("toc-lengths-odd", "lengths that are not a multiple of four bytes", "invalid", &|rows| rows[0][4] = b([10, 0, 0, 0, 6, 0, 0]));
+    add("toc-lengths-odd", "lengths that are not a multiple of four bytes", "invalid", &|rows| {
+        rows[0][4] = b([10, 0, 0, 0, 6, 0, 0])
+    });
     add("toc-lengths-fewer", "fewer lengths than ids", "invalid", &|rows| rows[0][4] = b([16, 0, 0, 0]));
     add("toc-no-blobs", "a segment without blobs", "invalid", &|rows| (rows[0][3], rows[0][4]) = (b([]), b([])));
     add("toc-ids-odd", "ids that are not a multiple of 32 bytes", "invalid", &|rows| rows[0][3] = b([1; 63]));
@@ -240,5 +278,11 @@ fn table(out: &mut Out) {
     let tree = Draft { kind: Kind::TreePack, ..three() };
     let ids: Vec<V> = three().segments.iter().map(|s| three().row(s, 0)[3].clone()).collect();
     let mixed = tree.build_with("toc-data-ids", |rows| rows.iter_mut().zip(ids).for_each(|(row, ids)| row[3] = ids));
-    out.bad("pack", "toc-data-ids", "a tree pack with the ids that its blobs have as data", input(&mixed.bytes), "hash");
+    out.bad(
+        "pack",
+        "toc-data-ids",
+        "a tree pack with the ids that its blobs have as data",
+        input(&mixed.bytes),
+        "hash",
+    );
 }

@@ -89,7 +89,11 @@ impl V {
             Self::M(record) => {
                 head(5, record.0.len() as u64, out);
                 for (key, _, value) in &record.0 {
-                    if *key < 0 { Self::N(*key).write(out) } else { Self::U(key.cast_unsigned()).write(out) }
+                    if *key < 0 {
+                        Self::N(*key).write(out)
+                    } else {
+                        Self::U(key.cast_unsigned()).write(out)
+                    }
                     value.write(out);
                 }
             }
@@ -175,10 +179,7 @@ pub fn ids(list: &[[u8; 32]]) -> V {
 /// A content root, shown with its records.
 pub fn root(depth: u64, records: &[([u8; 32], u64)]) -> V {
     let shown: Vec<Value> = records.iter().map(|(id, length)| json!({ "id": hex(id), "length": length })).collect();
-    V::As(
-        Box::new(V::A(vec![V::U(depth), V::B(records_bytes(records))])),
-        json!({ "depth": depth, "records": shown }),
-    )
+    V::As(Box::new(V::A(vec![V::U(depth), V::B(records_bytes(records))])), json!({ "depth": depth, "records": shown }))
 }
 
 /// Records of a content list, joined.

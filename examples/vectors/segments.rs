@@ -22,6 +22,9 @@ fn raw(text: &[u8]) -> Vec<u8> {
     frame(&[0x20, text.len() as u8], RAW, text.len(), text)
 }
 
+/// The blobs of a segment.
+type Blobs<'a> = &'a [&'a [u8]];
+
 /// All of them.
 pub fn all(out: &mut Out) {
     let compressed = data_encoding::HEXLOWER.decode(FRAME.as_bytes()).unwrap();
@@ -31,7 +34,7 @@ pub fn all(out: &mut Out) {
     let with_sum = data_encoding::HEXLOWER.decode(CHECKED.as_bytes()).unwrap();
     let hello = b"hello".to_vec();
     let window = |exponent: u8| frame(&[0, exponent << 3], RAW, 5, b"hello");
-    let good: [(&str, &str, &[&[u8]], Vec<u8>); 6] = [
+    let good: [(&str, &str, Blobs, Vec<u8>); 6] = [
         ("zstd", "two blobs compressed as one", &[&text[..100], &text[100..]], compressed.clone()),
         ("zstd-run", "a frame with a run of equal bytes", &[&[b'a'; 200]], frame(&[0x20, 200], RLE, 200, b"a")),
         ("zstd-raw", "a frame whose block is not compressed", &[&hello], raw(&hello)),
@@ -58,7 +61,12 @@ pub fn all(out: &mut Out) {
         ("zstd-byte-after", "a byte after the frame", &hello, [raw(&hello), vec![0]].concat()),
         ("zstd-two-frames", "two frames that add up", &hello, [raw(b"hel"), raw(b"lo")].concat()),
         ("zstd-empty-frame-after", "an empty frame after the frame", &hello, [raw(&hello), raw(b"")].concat()),
-        ("zstd-skippable-before", "a skippable frame before the frame", &hello, [&skippable[..], &raw(&hello)].concat()),
+        (
+            "zstd-skippable-before",
+            "a skippable frame before the frame",
+            &hello,
+            [&skippable[..], &raw(&hello)].concat(),
+        ),
         ("zstd-skippable-after", "a skippable frame after the frame", &hello, [&raw(&hello)[..], &skippable].concat()),
     ];
     for (scenario, description, blob, coded) in bad {

@@ -88,8 +88,16 @@ fn cbor(out: &mut Out) {
         ("truncated-integer", "an integer whose second byte is missing", item(&[0x18])),
         ("truncated-bytes", "a byte string longer than what is left", item(&[0x42, 0])),
         ("truncated-map", "a map of two pairs that has one", vec![0xa2, 0, 0]),
-        ("truncated-huge-count", "an array of 2^64 - 1 items: nothing may be allocated for it", item(&[0x9b, 255, 255, 255, 255, 255, 255, 255, 255])),
-        ("truncated-huge-length", "a byte string of 2^63 - 1 bytes", item(&[0x5b, 127, 255, 255, 255, 255, 255, 255, 255])),
+        (
+            "truncated-huge-count",
+            "an array of 2^64 - 1 items: nothing may be allocated for it",
+            item(&[0x9b, 255, 255, 255, 255, 255, 255, 255, 255]),
+        ),
+        (
+            "truncated-huge-length",
+            "a byte string of 2^63 - 1 bytes",
+            item(&[0x5b, 127, 255, 255, 255, 255, 255, 255, 255]),
+        ),
     ];
     for (scenario, description, bytes) in short {
         out.bad("cbor", scenario, description, json!({ "map": hex(bytes) }), "truncated");
@@ -113,7 +121,13 @@ fn names(out: &mut Out) {
     good("key", "a key file", format!("keys/{id}.age"), "key", None);
     good("pack", "a pack", format!("writers/yoga/packs/0f/{id}"), "pack", Some("yoga"));
     good("index", "an index object", format!("writers/0.a_b-c/index/{id}"), "index", Some("0.a_b-c"));
-    good("snapshot", "a manifest, with a name of 64 bytes", format!("writers/{long}/snapshots/{id}"), "snapshot", Some(&long));
+    good(
+        "snapshot",
+        "a manifest, with a name of 64 bytes",
+        format!("writers/{long}/snapshots/{id}"),
+        "snapshot",
+        Some(&long),
+    );
     good("gc", "a gc object", format!("gc/{id}"), "gc", None);
     let upper = id.to_uppercase();
     let bad = [

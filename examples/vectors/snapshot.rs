@@ -88,7 +88,11 @@ fn manifests(out: &mut Out) {
         ("manifest-plain", "nothing optional", manifest()),
         ("manifest-full", "everything optional", full()),
         ("manifest-summary-empty", "all figures are 0", manifest().but(4, V::M(R::default()))),
-        ("manifest-keys-unknown", "unknown keys are ignored, in the summary too", manifest().with(7, "", t("later")).but(4, V::M(R::default().with(14, "", V::U(9))))),
+        (
+            "manifest-keys-unknown",
+            "unknown keys are ignored, in the summary too",
+            manifest().with(7, "", t("later")).but(4, V::M(R::default().with(14, "", V::U(9)))),
+        ),
         ("manifest-tag-long", "a tag of 256 bytes", manifest().with(2, "tags", V::A(vec![t(&"t".repeat(256))]))),
     ];
     for (scenario, description, record) in good {
@@ -105,9 +109,19 @@ fn manifests(out: &mut Out) {
         ("manifest-tags-257", "too many tags", tags(&many.iter().map(String::as_str).collect::<Vec<_>>()), "limit"),
         ("manifest-excludes-empty", "an empty array of excludes", manifest().with(5, "", V::A(vec![])), "invalid"),
         ("manifest-exclude-empty", "an empty exclude", manifest().with(5, "", V::A(vec![b("")])), "invalid"),
-        ("manifest-exclude-text", "an exclude that is a text string", manifest().with(5, "", V::A(vec![t("*.o")])), "invalid"),
+        (
+            "manifest-exclude-text",
+            "an exclude that is a text string",
+            manifest().with(5, "", V::A(vec![t("*.o")])),
+            "invalid",
+        ),
         ("manifest-parent-short", "a parent of 31 bytes", manifest().with(6, "", b([1; 31])), "invalid"),
-        ("manifest-summary-0", "a figure of 0: it should be left out", manifest().but(4, V::M(R::default().with(5, "", V::U(0)))), "invalid"),
+        (
+            "manifest-summary-0",
+            "a figure of 0: it should be left out",
+            manifest().but(4, V::M(R::default().with(5, "", V::U(0)))),
+            "invalid",
+        ),
         ("manifest-summary-missing", "no summary", manifest().without(4), "invalid"),
         ("manifest-program-missing", "no program", manifest().without(1), "invalid"),
         ("manifest-key-negative", "an unknown negative key", manifest().with(-1, "", V::U(0)), "feature"),
@@ -122,7 +136,11 @@ fn manifest_roots(out: &mut Out) {
     let longer = [&b"/"[..], &[b'x'; 4_097]].concat();
     let good: [(&str, &str, V); 6] = [
         ("roots-slash", "the root of the file system", roots(&[b"/"])),
-        ("roots-several", "several roots in the order of their bytes", roots(&[b"/a", b"/a.b", b"/ab", b"/b/c", b"/\xff"])),
+        (
+            "roots-several",
+            "several roots in the order of their bytes",
+            roots(&[b"/a", b"/a.b", b"/ab", b"/b/c", b"/\xff"]),
+        ),
         ("roots-file", "a root that is a file", V::A(vec![at(b"/etc/hostname", plain(0, b""))])),
         ("roots-beside", "a path that begins like another but lies beside it", roots(&[b"/home", b"/home2"])),
         ("roots-dots", "components of three dots, and of two with more", roots(&[b"/.../..a"])),
@@ -138,7 +156,12 @@ fn manifest_roots(out: &mut Out) {
         ("roots-order", "roots out of order", roots(&[b"/b", b"/a"]), "invalid"),
         ("roots-equal", "a root twice", roots(&[b"/a", b"/a"]), "invalid"),
         ("roots-nested", "a root below another", roots(&[b"/a", b"/a/b"]), "invalid"),
-        ("roots-nested-apart", "a root below another, with one between them", roots(&[b"/a", b"/a.b", b"/a/b"]), "invalid"),
+        (
+            "roots-nested-apart",
+            "a root below another, with one between them",
+            roots(&[b"/a", b"/a.b", b"/a/b"]),
+            "invalid",
+        ),
         ("roots-below-slash", "/ is above all", roots(&[b"/", b"/a"]), "invalid"),
         ("roots-relative", "a relative path", path(b"a"), "invalid"),
         ("roots-empty", "an empty path", path(b""), "invalid"),
@@ -150,7 +173,12 @@ fn manifest_roots(out: &mut Out) {
         ("roots-component-too-long", "a component of 4,097 bytes", path(&longer), "invalid"),
         ("roots-long", "a path of 65,537 bytes", path(&[&b"/"[..], &[b'x'; 65_536]].concat()), "limit"),
         ("roots-name", "the entry of a root with a name", V::A(vec![at(b"/a", plain(1, b"a"))]), "invalid"),
-        ("roots-entry-missing", "a root without an entry", V::A(vec![V::M(R::default().with(0, "", b("/a")))]), "invalid"),
+        (
+            "roots-entry-missing",
+            "a root without an entry",
+            V::A(vec![V::M(R::default().with(0, "", b("/a")))]),
+            "invalid",
+        ),
     ];
     for (scenario, description, list, error) in bad {
         out.bad("snapshot", scenario, description, json!({ "manifest": hex(manifest().but(3, list).cbor()) }), error);
@@ -166,18 +194,28 @@ fn objects(out: &mut Out) {
     let (writer, other, admin) = (world.writer("zephyrus"), world.writer("yoga"), world.admin("zephyrus"));
     let good = sealed(&world, &writer, "snapshot");
     let own = |object: &[u8]| world.object(Some("zephyrus"), object);
-    let expect = |role: u64| {
-        json!({ "signer": "zephyrus", "role": role, "epoch": 1, "cover": cover().json(), "manifest": full().json() })
-    };
+    let expect = |role: u64| json!({ "signer": "zephyrus", "role": role, "epoch": 1, "cover": cover().json(), "manifest": full().json() });
     out.good("snapshot", "object-writer", "a whole object of a writer", own(&good), expect(1));
-    out.good("snapshot", "object-admin", "a whole object of an admin", own(&sealed(&world, &admin, "admin")), expect(3));
+    out.good(
+        "snapshot",
+        "object-admin",
+        "a whole object of an admin",
+        own(&sealed(&world, &admin, "admin")),
+        expect(3),
+    );
     let mut blind = own(&good);
     for epoch in blind["epochs"].as_array_mut().unwrap() {
         epoch["private_key"] = Value::Null;
     }
     let mut cover_only = expect(1);
     cover_only["manifest"] = Value::Null;
-    out.good("snapshot", "object-as-writer", "without the private key the cover can be read, the manifest cannot", blind, cover_only);
+    out.good(
+        "snapshot",
+        "object-as-writer",
+        "without the private key the cover can be read, the manifest cannot",
+        blind,
+        cover_only,
+    );
 
     let parts = Signed::decode(&good, Kind::Snapshot, &world.repo).unwrap();
     let theirs = sealed(&world, &other, "snapshot of another");
@@ -190,7 +228,8 @@ fn objects(out: &mut Out) {
     let manifest_taken = by_other(&Signed { manifest: parts.manifest, ..their_parts.clone() });
     let own_older = sealed(&world, &writer, "an older one");
     let older = Signed::decode(&own_older, Kind::Snapshot, &world.repo).unwrap();
-    let enc_mixed = Signed { manifest: older.manifest.map(|(enc, _)| (enc, parts.manifest.unwrap().1)), ..parts.clone() };
+    let enc_mixed =
+        Signed { manifest: older.manifest.map(|(enc, _)| (enc, parts.manifest.unwrap().1)), ..parts.clone() };
     let enc_mixed = resign(&enc_mixed, &header, writer.certificate(), writer.seed());
     let other_epoch = resign(&parts, &Header { epoch: 2, ..header }, writer.certificate(), writer.seed());
     let as_index = resign(&parts, &Header { kind: Kind::Index, ..header }, writer.certificate(), writer.seed());
@@ -200,21 +239,61 @@ fn objects(out: &mut Out) {
     let find = |needle: &[u8]| good.windows(needle.len()).position(|window| window == needle).unwrap();
     let bad = [
         ("object-other-folder", "in another writer's folder", world.object(Some("yoga"), &good), "signature"),
-        ("object-other-repository", "an object of another repository", own(&sealed(&foreign, &foreign.writer("zephyrus"), "foreign")), "invalid"),
-        ("object-spliced", "all boxes of one writer in an object that another signs", world.object(Some("yoga"), &by_other(&parts)), "seal"),
-        ("object-spliced-cover", "the cover of another writer's object", world.object(Some("yoga"), &cover_taken), "seal"),
-        ("object-spliced-manifest", "the manifest of another writer's object", world.object(Some("yoga"), &manifest_taken), "seal"),
+        (
+            "object-other-repository",
+            "an object of another repository",
+            own(&sealed(&foreign, &foreign.writer("zephyrus"), "foreign")),
+            "invalid",
+        ),
+        (
+            "object-spliced",
+            "all boxes of one writer in an object that another signs",
+            world.object(Some("yoga"), &by_other(&parts)),
+            "seal",
+        ),
+        (
+            "object-spliced-cover",
+            "the cover of another writer's object",
+            world.object(Some("yoga"), &cover_taken),
+            "seal",
+        ),
+        (
+            "object-spliced-manifest",
+            "the manifest of another writer's object",
+            world.object(Some("yoga"), &manifest_taken),
+            "seal",
+        ),
         ("object-enc-other", "the encapsulated key of another object of the same writer", own(&enc_mixed), "seal"),
         ("object-epoch-other", "under another epoch than it was sealed", own(&other_epoch), "seal"),
         ("object-kind", "the kind of an index object", own(&as_index), "invalid"),
         ("object-three-elements", "the body of an index object", own(&three), "invalid"),
         ("object-flipped-header", "one bit of the epoch changed", own(&flipped(&good, 13)), "signature"),
-        ("object-flipped-certificate", "one bit of the certificate's signature changed", own(&flipped(&good, find(parts.certificate) + parts.certificate.len() - 1)), "signature"),
+        (
+            "object-flipped-certificate",
+            "one bit of the certificate's signature changed",
+            own(&flipped(&good, find(parts.certificate) + parts.certificate.len() - 1)),
+            "signature",
+        ),
         ("object-flipped-salt", "one bit of the salt changed", own(&flipped(&good, find(&parts.salt))), "signature"),
         ("object-flipped-cover", "one bit of the cover changed", own(&flipped(&good, find(parts.sealed))), "signature"),
-        ("object-flipped-enc", "one bit of the encapsulated key changed", own(&flipped(&good, find(&enc))), "signature"),
-        ("object-flipped-manifest", "one bit of the manifest changed", own(&flipped(&good, find(ciphertext))), "signature"),
-        ("object-flipped-signature", "one bit of the signature changed", own(&flipped(&good, good.len() - 64)), "signature"),
+        (
+            "object-flipped-enc",
+            "one bit of the encapsulated key changed",
+            own(&flipped(&good, find(&enc))),
+            "signature",
+        ),
+        (
+            "object-flipped-manifest",
+            "one bit of the manifest changed",
+            own(&flipped(&good, find(ciphertext))),
+            "signature",
+        ),
+        (
+            "object-flipped-signature",
+            "one bit of the signature changed",
+            own(&flipped(&good, good.len() - 64)),
+            "signature",
+        ),
         ("object-truncated", "the last byte is missing", own(&good[..good.len() - 1]), "truncated"),
     ];
     for (scenario, description, input, error) in bad {

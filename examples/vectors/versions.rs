@@ -32,7 +32,12 @@ pub fn all(out: &mut Out) {
     };
     add("config-2", "a configuration of version 2", object(&config(2, vec![])), "version");
     add("config-0", "a configuration of version 0", object(&config(0, vec![])), "version");
-    add("config-2-five-elements", "version 2 may have another number of elements: the version is looked at first", object(&config(2, vec![V::U(0)])), "version");
+    add(
+        "config-2-five-elements",
+        "version 2 may have another number of elements: the version is looked at first",
+        object(&config(2, vec![V::U(0)])),
+        "version",
+    );
     let short = V::A(vec![t("panther"), V::U(3)]).cbor();
     add("config-3-two-elements", "as before, with nothing but magic and version", object(&short), "version");
     let other = V::A(vec![t("panther"), V::U(2), V::M(R::default().with(0, "", V::U(1))), V::U(1)]).cbor();
@@ -60,9 +65,19 @@ pub fn all(out: &mut Out) {
         add(&format!("{topic}-kind-6"), "an object of an unknown kind", newer(8, 6), "feature");
     }
     let snapshot = [&index[..9], &[2], &index[10..]].concat();
-    add("snapshot-2", "a manifest of version 2; nothing else is looked at", of("snapshot", world.object(Some("zephyrus"), &snapshot)), "version");
+    add(
+        "snapshot-2",
+        "a manifest of version 2; nothing else is looked at",
+        of("snapshot", world.object(Some("zephyrus"), &snapshot)),
+        "version",
+    );
     let kind_first = [&index[..8], &[9, 2], &index[10..]].concat();
-    add("header-version-before-kind", "the version is looked at before the kind", of("index", world.object(Some("zephyrus"), &kind_first)), "version");
+    add(
+        "header-version-before-kind",
+        "the version is looked at before the kind",
+        of("index", world.object(Some("zephyrus"), &kind_first)),
+        "version",
+    );
 
     // A certificate of a role that signs something which a newer program knows.
     let certificate = {
@@ -78,9 +93,24 @@ pub fn all(out: &mut Out) {
     let parts = Signed::decode(&index, Kind::Index, &world.repo).unwrap();
     assert!(parts.signed_bytes.len() > HEADER_BYTES);
     let signed = resign(&parts, &parts.header, &certificate, admin.seed());
-    add("certificate-role-9", "an object by a certificate of an unknown role", of("index", world.object(Some("zephyrus"), &signed)), "feature");
+    add(
+        "certificate-role-9",
+        "an object by a certificate of an unknown role",
+        of("index", world.object(Some("zephyrus"), &signed)),
+        "feature",
+    );
     let negative = sealed(&world, &admin, Kind::Index, &R::default().with(0, "", V::A(vec![])).with(-1, "", V::U(0)));
-    add("index-key-negative", "a whole index object with an unknown negative key", of("index", world.object(Some("zephyrus"), &negative)), "feature");
+    add(
+        "index-key-negative",
+        "a whole index object with an unknown negative key",
+        of("index", world.object(Some("zephyrus"), &negative)),
+        "feature",
+    );
     let negative = sealed(&world, &admin, Kind::Gc, &gc().with(-7, "", t("must be known")));
-    add("gc-key-negative", "a whole gc object with an unknown negative key", of("gc", world.object(None, &negative)), "feature");
+    add(
+        "gc-key-negative",
+        "a whole gc object with an unknown negative key",
+        of("gc", world.object(None, &negative)),
+        "feature",
+    );
 }

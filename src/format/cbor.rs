@@ -322,7 +322,10 @@ impl<'a> Dec<'a> {
     }
 
     /// Skips one item of any kind, which must still follow the profile.
-    fn skip(&mut self) -> Res<()> {
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn skip(&mut self) -> Res<()> {
         match self.peek()? {
             Type::U8 | Type::U16 | Type::U32 | Type::U64 => self.uint().map(drop),
             Type::I8 | Type::I16 | Type::I32 | Type::I64 | Type::Int => self.negative(),

@@ -195,12 +195,7 @@ impl Entry {
             return Err(FormatError::Limit { what: "entry", actual, limit: limits::ENTRY_BYTES });
         }
         let entry = raw.entry()?;
-        let name = &entry.name[..];
-        let proper = !name.is_empty() && name != b"." && name != b".." && !name.iter().any(|b| matches!(b, 0 | b'/'));
-        if is_root != name.is_empty() || (!is_root && !proper) {
-            return Err(FormatError::Invalid("an entry's name is not allowed"));
-        }
-        Ok(entry)
+        if if is_root { entry.name.is_empty() } else { is_name(&entry.name) } { Ok(entry) } else { Err(BAD_NAME) }
     }
 }
 
@@ -255,7 +250,7 @@ impl Raw {
                     return Err(FormatError::Invalid("inode flags are there and 0"));
                 }
                 // Bits that this program does not know are ignored; none that it knows is above 32.
-                self.flags = Some((flags & u64::from(u32::MAX)) as u32);
+                self.flags = Some(u32::try_from(flags & u64::from(u32::MAX)).unwrap_or_default());
             }
             15 => {
                 self.boundary = Some(match d.uint()? {
@@ -352,20 +347,53 @@ fn decode_xattrs(d: &mut Dec<'_>) -> Result<Xattrs, FormatError> {
 /// Decodes a blob of a directory stream: whole entries, at least one, strictly ascending. `last` is the last name of the blob before, or empty; it
 /// becomes the last name of this one.
 ///
+/// An entry that needs a newer program is left out and does not keep `each` from the others (spec 13.1); its error is returned at the end.
+///
 /// # Errors
 /// [`FormatError`].
 pub fn decode_stream(blob: &[u8], last: &mut Vec<u8>, mut each: impl FnMut(Entry)) -> Result<(), FormatError> {
-    let mut d = Dec::new(blob);
-    if d.is_empty() {
+    if blob.is_empty() {
         return Err(FormatError::Truncated);
     }
-    while !d.is_empty() {
-        let entry = Entry::decode(&mut d, false)?;
-        if entry.name <= *last {
+    let (mut rest, mut newer) = (blob, None);
+    while !rest.is_empty() {
+        let mut d = Dec::new(rest);
+        let (name, entry) = match Entry::decode(&mut d, false) {
+            Ok(entry) => (entry.name.clone(), Some(entry)),
+            Err(error) if error.is_newer() => {
+                newer.get_or_insert(error);
+                d = Dec::new(rest);
+                (decode_name_only(&mut d)?, None)
+            }
+            Err(error) => return Err(error),
+        };
+        if name <= *last {
             return Err(FormatError::Invalid("a directory's entries are out of order"));
         }
-        last.clone_from(&entry.name);
-        each(entry);
+        *last = name;
+        entry.into_iter().for_each(&mut each);
+        rest = &rest[d.position()..];
     }
-    Ok(())
+    newer.map_or(Ok(()), Err)
+}
+
+const BAD_NAME: FormatError = FormatError::Invalid("an entry's name is not allowed");
+
+/// Whether a child of a directory may be called this.
+fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name != b"." && name != b".." && !name.iter().any(|b| matches!(b, 0 | b'/'))
+}
+
+/// The name of an entry of which nothing else can be understood.
+fn decode_name_only(d: &mut Dec<'_>) -> Result<Vec<u8>, FormatError> {
+    let mut name = None;
+    d.map(|d, key| {
+        if key == 0 {
+            name = Some(d.bytes("name", limits::NAME_BYTES)?.to_vec());
+        } else {
+            d.skip()?;
+        }
+        Ok(true)
+    })?;
+    need(name).and_then(|name| if is_name(&name) { Ok(name) } else { Err(BAD_NAME) })
 }

@@ -89,11 +89,16 @@ impl Opener {
         };
         let reader = match opened {
             Ok(reader) => reader,
-            Err(age::DecryptError::NoMatchingKeys | age::DecryptError::KeyDecryptionFailed) => return Ok(None),
+            // age says of a wrong passphrase that decryption failed; damage of the header is another error, and that of the
+            // payload shows when it is read.
+            Err(
+                age::DecryptError::NoMatchingKeys
+                | age::DecryptError::KeyDecryptionFailed
+                | age::DecryptError::DecryptionFailed,
+            ) => return Ok(None),
             Err(age::DecryptError::ExcessiveWork { .. }) => {
                 return Err(FormatError::Invalid("its passphrase costs more work than is allowed"));
             }
-            // A wrong passphrase is KeyDecryptionFailed; everything else is damage.
             Err(_) => return Err(FormatError::Seal("the age file")),
         };
         let mut plaintext = Zeroizing::new(Vec::with_capacity(64 << 10));

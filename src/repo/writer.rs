@@ -308,7 +308,7 @@ pub fn with_writer<T>(
     let (messages_in, messages) = unbounded();
     let (packs_in, packs) = bounded::<SpooledPack>(1);
     let (commits_in, commits) = bounded(64);
-    let (tickets_in, tickets) = bounded(threads * 2 + 2);
+    let (tickets_in, tickets) = bounded(threads + 2);
     while tickets_in.try_send(()).is_ok() {}
 
     std::thread::scope(|scope| {

@@ -183,6 +183,32 @@ proptest! {
         changed(&bytes, stream, &at, change)?;
     }
 
+    /// Spec 13.1: what a newer program wrote concerns that entry alone.
+    #[test]
+    fn newer_entries_are_left_out(entries in records::directory(), at: At, negative: bool) {
+        let newer = at.index(entries.len());
+        let mut bytes = Vec::new();
+        for (number, entry) in entries.iter().enumerate() {
+            let start = bytes.len();
+            bytes = entry.encode_onto(bytes);
+            if number == newer {
+                if negative {
+                    // One more pair in the map: key -1 with 0.
+                    bytes[start] += 1;
+                    bytes.extend([0x20, 0]);
+                } else {
+                    let head = if entry.name.len() < 24 { 1 } else { 2 };
+                    bytes[start + 1 + 1 + head + entry.name.len() + 1] = 9;
+                }
+            }
+        }
+        let mut read = Vec::new();
+        let result = decode_stream(&bytes, &mut Vec::new(), |entry| read.push(entry));
+        prop_assert!(result.is_err_and(|error| error.is_newer()));
+        let kept: Vec<_> = entries.into_iter().enumerate().filter(|(number, _)| *number != newer).map(|(_, entry)| entry).collect();
+        prop_assert_eq!(read, kept);
+    }
+
     #[test]
     fn laws_of_nodes(records in records::list(100), of in prop_oneof![Just(ListOf::File), Just(ListOf::Directory)], at: At, change in 1u8..) {
         let bytes = encode_node(&records);

@@ -17,6 +17,8 @@ mod damage_restore;
 mod damage_world;
 mod floors;
 mod format_laws;
+mod generations;
+mod golden;
 mod restore;
 mod restore_faults;
 mod restore_in_place;

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Data that is read but not assembled yet.
-const IN_FLIGHT_BYTES: usize = 24 << 20;
+const IN_FLIGHT_BYTES: usize = 16 << 20;
 /// Batches that are under way.
-const IN_FLIGHT_BATCHES: usize = 24;
+const IN_FLIGHT_BATCHES: usize = 16;
 
 /// So much memory for what is under way.
 #[derive(Default)]

@@ -17,7 +17,9 @@ const FLAGS: i128 = 14;
 /// Whether `kept` is `whole` without keys of maps of 0 or more (and is not the same).
 pub fn is_without_unknown_keys(kept: &[u8], whole: &[u8]) -> bool {
     match (items(kept), items(whole)) {
-        (Some(kept), Some(whole)) => kept != whole && kept.len() == whole.len() && kept.iter().zip(&whole).all(|(a, b)| fits(a, b)),
+        (Some(kept), Some(whole)) => {
+            kept != whole && kept.len() == whole.len() && kept.iter().zip(&whole).all(|(a, b)| fits(a, b))
+        }
         _ => false,
     }
 }
@@ -27,7 +29,9 @@ fn fits(kept: &Item, whole: &Item) -> bool {
         (Item::Array(a), Item::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| fits(a, b)),
         (Item::Map(a), Item::Map(b)) => {
             let missing = b.iter().filter(|(key, _)| !a.iter().any(|(k, _)| k == key)).all(|(key, _)| *key >= 0);
-            missing && a.iter().all(|(key, item)| b.iter().any(|(k, other)| k == key && (*key == FLAGS || fits(item, other))))
+            missing
+                && a.iter()
+                    .all(|(key, item)| b.iter().any(|(k, other)| k == key && (*key == FLAGS || fits(item, other))))
         }
         (a, b) => a == b,
     }

@@ -19,7 +19,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 fn time() -> impl Strategy<Value = Time> {
-    (prop_oneof![any::<i64>(), -3i64..3, 1_600_000_000i64..1_900_000_000], 0u32..1_000_000_000).prop_map(|(secs, nanos)| Time { secs, nanos })
+    (prop_oneof![any::<i64>(), -3i64..3, 1_600_000_000i64..1_900_000_000], 0u32..1_000_000_000)
+        .prop_map(|(secs, nanos)| Time { secs, nanos })
 }
 
 fn writer() -> impl Strategy<Value = WriterName> {
@@ -44,14 +45,20 @@ fn number() -> impl Strategy<Value = u64> {
 }
 
 pub fn config() -> impl Strategy<Value = Config> {
-    let params = (32u32..=1 << 19, 0u32..=1 << 20, 0u32..=1 << 22, number(), number(), 0u32..=65_536).prop_map(|(min, avg, max, s, l, inline)| {
-        let min_bytes = 2 * min;
-        let avg_bytes = (min_bytes + 2 * avg).min(4 << 20);
-        let max_bytes = (avg_bytes + 2 * max).min(16 << 20);
-        Params { min_bytes, avg_bytes, max_bytes, mask_s: s >> 1, mask_l: l >> 1, inline_max_bytes: inline }
-    });
-    (any::<[u8; 32]>(), time(), any::<[u8; 32]>(), params)
-        .prop_map(|(repo, created, root_key, params)| Config { repo: RepoId(repo), created, root_key, params })
+    let params = (32u32..=1 << 19, 0u32..=1 << 20, 0u32..=1 << 22, number(), number(), 0u32..=65_536).prop_map(
+        |(min, avg, max, s, l, inline)| {
+            let min_bytes = 2 * min;
+            let avg_bytes = (min_bytes + 2 * avg).min(4 << 20);
+            let max_bytes = (avg_bytes + 2 * max).min(16 << 20);
+            Params { min_bytes, avg_bytes, max_bytes, mask_s: s >> 1, mask_l: l >> 1, inline_max_bytes: inline }
+        },
+    );
+    (any::<[u8; 32]>(), time(), any::<[u8; 32]>(), params).prop_map(|(repo, created, root_key, params)| Config {
+        repo: RepoId(repo),
+        created,
+        root_key,
+        params,
+    })
 }
 
 pub fn certificate() -> impl Strategy<Value = CertBody> {
@@ -67,7 +74,12 @@ pub fn keyfile() -> impl Strategy<Value = KeyFile> {
     (fixed, epochs, (secret(), vec(any::<u8>(), 0..200)), secret()).prop_map(|(fixed, epochs, identity, root_seed)| {
         let (repo, hash, role, label, created, repo_secret) = fixed;
         let reads = role != Role::Writer;
-        let epochs = epochs.into_iter().map(|(number, (public, index_key, private))| Epoch { number, public, index_key, private: reads.then_some(private) });
+        let epochs = epochs.into_iter().map(|(number, (public, index_key, private))| Epoch {
+            number,
+            public,
+            index_key,
+            private: reads.then_some(private),
+        });
         KeyFile {
             repo: RepoId(repo),
             config_hash: ObjectId(hash),
@@ -88,7 +100,12 @@ fn segment() -> impl Strategy<Value = Segment> {
     (blobs, codec, 17u32..=1 << 24).prop_map(|(blobs, codec, stored)| {
         let blobs: Vec<_> = blobs.into_iter().map(|(id, len)| (BlobId(id), len)).collect();
         let plain_bytes = blobs.iter().map(|b| b.1).sum();
-        Segment { stored_bytes: if codec == Codec::None { plain_bytes + 16 } else { stored }, plain_bytes, codec, blobs }
+        Segment {
+            stored_bytes: if codec == Codec::None { plain_bytes + 16 } else { stored },
+            plain_bytes,
+            codec,
+            blobs,
+        }
     })
 }
 
@@ -98,10 +115,12 @@ pub fn segments() -> impl Strategy<Value = Vec<Segment>> {
 
 pub fn index() -> impl Strategy<Value = Index> {
     let kind = prop_oneof![Just(BlobKind::Data), Just(BlobKind::Tree)];
-    let pack = (any::<[u8; 32]>(), kind, segments(), writer(), any::<bool>(), 0u64..100_000).prop_map(|(id, kind, segments, writer, checked, more)| {
-        let stored: u64 = segments.iter().map(|s| u64::from(s.stored_bytes)).sum();
-        PackRecord { id: ObjectId(id), kind, size_bytes: 128 + stored + 33 + more, segments, writer, checked }
-    });
+    let pack = (any::<[u8; 32]>(), kind, segments(), writer(), any::<bool>(), 0u64..100_000).prop_map(
+        |(id, kind, segments, writer, checked, more)| {
+            let stored: u64 = segments.iter().map(|s| u64::from(s.stored_bytes)).sum();
+            PackRecord { id: ObjectId(id), kind, size_bytes: 128 + stored + 33 + more, segments, writer, checked }
+        },
+    );
     (vec(pack, 0..3), ids(0..4)).prop_map(|(packs, superseded)| Index { packs, superseded })
 }
 
@@ -122,8 +141,9 @@ pub fn list(most: usize) -> impl Strategy<Value = Vec<Record>> {
 }
 
 fn content(holes: bool) -> impl Strategy<Value = ContentRoot> {
-    let named = vec((any::<[u8; 32]>(), 1u64..=16 << 20), 1..32)
-        .prop_map(|list| list.into_iter().map(|(id, len_bytes)| Record { id: BlobId(id), len_bytes }).collect::<Vec<_>>());
+    let named = vec((any::<[u8; 32]>(), 1u64..=16 << 20), 1..32).prop_map(|list| {
+        list.into_iter().map(|(id, len_bytes)| Record { id: BlobId(id), len_bytes }).collect::<Vec<_>>()
+    });
     prop_oneof![
         Just(ContentRoot::default()),
         (0u8..=8, named).prop_map(|(depth, records)| ContentRoot { depth, records }),
@@ -195,16 +215,22 @@ pub fn directory() -> impl Strategy<Value = Vec<Entry>> {
 }
 
 pub fn cover() -> impl Strategy<Value = Cover> {
-    (number(), ids(0..=16), time(), time(), text())
-        .prop_map(|(sequence, predecessors, started, finished, host)| Cover { sequence: sequence.max(1), predecessors, started, finished, host })
+    (number(), ids(0..=16), time(), time(), text()).prop_map(|(sequence, predecessors, started, finished, host)| {
+        Cover { sequence: sequence.max(1), predecessors, started, finished, host }
+    })
 }
 
 pub fn manifest() -> impl Strategy<Value = Manifest> {
     let tags = btree_set(".{1,20}", 0..4).prop_map(|tags| tags.into_iter().collect::<Vec<_>>());
     let roots = (btree_map(name(), entry(), 1..4), option::of(name())).prop_map(|(roots, above)| {
         // One level of folders is enough: none lies below another.
-        let path = |name: &[u8]| [above.as_ref().map_or(vec![], |above| [b"/", &above[..]].concat()), b"/".to_vec(), name.to_vec()].concat();
-        roots.into_iter().map(|(name, entry)| Root { path: path(&name), entry: Entry { name: vec![], ..entry } }).collect::<Vec<_>>()
+        let path = |name: &[u8]| {
+            [above.as_ref().map_or(vec![], |above| [b"/", &above[..]].concat()), b"/".to_vec(), name.to_vec()].concat()
+        };
+        roots
+            .into_iter()
+            .map(|(name, entry)| Root { path: path(&name), entry: Entry { name: vec![], ..entry } })
+            .collect::<Vec<_>>()
     });
     let summary = vec(prop_oneof![Just(0), number()], 14).prop_map(|f| Summary {
         files: f[0],
@@ -223,15 +249,26 @@ pub fn manifest() -> impl Strategy<Value = Manifest> {
         stored_bytes: f[13],
     });
     let excludes = vec(vec(any::<u8>(), 1..20), 0..4);
-    (text(), text(), tags, roots, summary, excludes, option::of(any::<[u8; 32]>().prop_map(ObjectId)))
-        .prop_map(|(user, program, tags, roots, summary, excludes, parent)| Manifest { user, program, tags, roots, summary, excludes, parent })
+    (text(), text(), tags, roots, summary, excludes, option::of(any::<[u8; 32]>().prop_map(ObjectId))).prop_map(
+        |(user, program, tags, roots, summary, excludes, parent)| Manifest {
+            user,
+            program,
+            tags,
+            roots,
+            summary,
+            excludes,
+            parent,
+        },
+    )
 }
 
 pub fn gc() -> impl Strategy<Value = Gc> {
     let condemned = option::of((0u64..1 << 40, btree_map(writer(), ids(1..4), 1..4)));
     let revoked = vec((any::<[u8; 32]>(), ids(0..3)).prop_map(|(key, accepted)| Revoked { key, accepted }), 0..3);
     (time(), condemned, ids(0..4), revoked)
-        .prop_filter("it must say something", |(_, condemned, forgotten, revoked)| condemned.is_some() || !forgotten.is_empty() || !revoked.is_empty())
+        .prop_filter("it must say something", |(_, condemned, forgotten, revoked)| {
+            condemned.is_some() || !forgotten.is_empty() || !revoked.is_empty()
+        })
         .prop_map(|(created, condemned, forgotten, revoked)| {
             let condemned = condemned.map(|(grace_secs, packs)| Condemned {
                 not_before: created.plus(Duration::from_secs(grace_secs)),

@@ -98,7 +98,8 @@ pub fn derive(input: &Value) -> Outcome {
     blake3::Hasher::new_keyed(&derive("panther v1 chunker")).finalize_xof().fill(&mut table);
     let (data_key, tree_key) = (derive("panther v1 data blob id"), derive("panther v1 tree blob id"));
     let mut blobs = Vec::new();
-    for seed in [json!([{ "hex": "616263" }]), json!([{ "hex": "00" }]), json!([{ "noise": "blob", "bytes": 100_000 }])] {
+    for seed in [json!([{ "hex": "616263" }]), json!([{ "hex": "00" }]), json!([{ "noise": "blob", "bytes": 100_000 }])]
+    {
         let plaintext = data(&seed);
         let (data_id, tree_id) = (keys.blob_id(BlobKind::Data, &plaintext), keys.blob_id(BlobKind::Tree, &plaintext));
         assert_eq!(data_id.0, *blake3::keyed_hash(&data_key, &plaintext).as_bytes());
@@ -114,7 +115,12 @@ pub fn derive(input: &Value) -> Outcome {
 fn keys(repo_secret: [u8; 32], root_seed: Secret) -> Keyring {
     let (private, public) = panther::seal::new_key_pair(&mut panther::seal::system_random());
     let epoch = Epoch { number: 1, public, index_key: Secret([2; 32]), private: Some(Secret(*private)) };
-    let config = Config { repo: RepoId([3; 32]), created: Default::default(), root_key: public_of_seed(&root_seed), params: Default::default() };
+    let config = Config {
+        repo: RepoId([3; 32]),
+        created: Default::default(),
+        root_key: public_of_seed(&root_seed),
+        params: Default::default(),
+    };
     let file = KeyFile {
         repo: config.repo,
         config_hash: ObjectId([4; 32]),
@@ -246,8 +252,20 @@ fn show_manifest(plaintext: &[u8]) -> Outcome {
     let manifest = Manifest::decode(plaintext)?;
     let s = &manifest.summary;
     let figures = [
-        s.files, s.dirs, s.others, s.source_bytes, s.unreadable, s.files_new, s.files_changed, s.files_unchanged, s.read_bytes, s.data_blobs,
-        s.data_bytes, s.tree_blobs, s.tree_bytes, s.stored_bytes,
+        s.files,
+        s.dirs,
+        s.others,
+        s.source_bytes,
+        s.unreadable,
+        s.files_new,
+        s.files_changed,
+        s.files_unchanged,
+        s.read_bytes,
+        s.data_blobs,
+        s.data_bytes,
+        s.tree_blobs,
+        s.tree_bytes,
+        s.stored_bytes,
     ];
     let mut summary = json!({});
     for (key, value) in figures.iter().enumerate().filter(|(_, value)| **value != 0) {

@@ -42,7 +42,8 @@ pub fn name(input: &Value) -> Outcome {
 
 pub fn header(input: &Value) -> Outcome {
     let all = [Kind::DataPack, Kind::TreePack, Kind::Index, Kind::Snapshot, Kind::Gc];
-    let kinds: Vec<Kind> = input["kinds"].as_array().unwrap().iter().map(|n| all[n.as_u64().unwrap() as usize - 1]).collect();
+    let kinds: Vec<Kind> =
+        input["kinds"].as_array().unwrap().iter().map(|n| all[n.as_u64().unwrap() as usize - 1]).collect();
     let header = Header::decode(&unhex(&input["header"]), &kinds, &RepoId(unhex32(&input["repository"])))?;
     Ok(json!({ "kind": header.kind as u8, "epoch": header.epoch }))
 }
