@@ -224,17 +224,18 @@ fn create_spool(folder: &Path) -> Result<(File, PathBuf)> {
     Ok((file, path))
 }
 
-/// Removes what killed runs left in the spool folder: files of ours that nobody holds locked.
+/// Removes what killed runs left in the spool folder: files that nobody holds locked.
 pub(super) fn clean_spool(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with("spool-"));
-        // A file this young may not be locked yet.
-        let old = entry
-            .metadata()
-            .and_then(|m| m.modified())
-            .is_ok_and(|t| t.elapsed().is_ok_and(|age| age.as_secs() > 5));
-        if ours && old
+        // A spool file this young may not be locked yet. What a store puts beside it is never locked, but done within a day.
+        let least_secs = if ours { 5 } else { 24 * 3600 };
+        let old = entry.metadata().is_ok_and(|meta| {
+            let age = meta.modified().ok().and_then(|time| time.elapsed().ok());
+            meta.is_file() && age.is_some_and(|age| age.as_secs() > least_secs)
+        });
+        if old
             && let Ok(file) = File::open(entry.path())
             && rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
         {

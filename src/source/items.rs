@@ -131,12 +131,10 @@ pub enum Item {
     Read(Box<ReadJob>),
     /// A file that was read.
     File(Box<FileDone>),
-    /// Another link to a file that was read in this run.
+    /// Another link to a file that is read in this run.
     Again {
-        /// Its name.
-        name: Vec<u8>,
-        /// What it looks like.
-        stamp: Stamp,
+        /// How to read it should that have failed.
+        job: Box<ReadJob>,
         /// Which file.
         inode: InodeKey,
         /// Whether it is the last one.

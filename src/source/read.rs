@@ -253,6 +253,8 @@ fn done(
         stamp.ino = 0;
     }
     let entry = entry_of(name, stat, Node::File(ContentRoot::default()), xattrs, owners);
+    // The name may have become another file's since the folder was read.
+    let remember = remember.filter(|inode| inode.ino == stat.ino);
     FileDone { entry, stamp, pieces, inline, remember, change, warning }
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::entry::{Boundary, Entry, Node};
 use crate::format::limits;
 use crate::format::time::Time;
-use crate::state::dirs::{Child, DirKey, DirView, Stamp};
+use crate::state::dirs::{Child, DirKey, DirView};
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
@@ -143,10 +143,11 @@ impl<'a, S: Sink> Walk<'a, S> {
             fd: OwnedFd::from(std::fs::File::open(parent).map_err(io)?),
             path: parent.to_owned(),
         });
+        let looked_at = Time::now();
         let stat = stat_at(parent.fd.as_fd(), &name).map_err(io)?;
         let place = Place { region: region_of(root), dev: stat.dev, depth: 0 };
         // A root has no name in the format, and nothing is remembered of it: only of what it contains.
-        self.object(&parent, &name, &stat, None, &place)
+        self.object(&parent, &name, &stat, looked_at, None, &place)
     }
 
     fn push(&mut self, item: Item) -> Result<()> {
@@ -165,14 +166,22 @@ impl<'a, S: Sink> Walk<'a, S> {
         self.push(Item::Failed { path, error })
     }
 
-    /// One object of any kind. `self.path` is its path.
-    fn object(&mut self, dir: &Arc<OpenDir>, name: &CStr, stat: &Stat, old: Option<Child>, place: &Place) -> Result<()> {
+    /// One object of any kind, looked at no earlier than `looked_at`. `self.path` is its path.
+    fn object(
+        &mut self,
+        dir: &Arc<OpenDir>,
+        name: &CStr,
+        stat: &Stat,
+        looked_at: Time,
+        old: Option<Child>,
+        place: &Place,
+    ) -> Result<()> {
         if stat.kind == Kind::Dir {
             return self.directory(dir, name, stat, place);
         }
         let inode = InodeKey { region: place.region, ino: stat.ino };
         let linked = (stat.nlink > 1).then_some(inode);
-        let stamp = stamp_of(stat, Time::now());
+        let stamp = stamp_of(stat, looked_at);
         let change = if old.is_some() { Change::Changed } else { Change::New };
         if let Some(child) = old
             && child.stamp == stamp
@@ -184,7 +193,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             return self.push(Item::Leaf(Box::new(leaf)));
         }
         if stat.kind == Kind::File {
-            return self.file(dir, name, stat, stamp, linked, change);
+            return self.file(dir, name, stat, linked, change);
         }
         match self.special(dir, name, stat) {
             Ok(entry) => {
@@ -223,10 +232,13 @@ impl<'a, S: Sink> Walk<'a, S> {
         dir: &Arc<OpenDir>,
         name: &CStr,
         stat: &Stat,
-        stamp: Stamp,
         linked: Option<InodeKey>,
         change: Change,
     ) -> Result<()> {
+        let job = |remember| {
+            let (dir, name) = (Arc::clone(dir), name.to_owned());
+            Box::new(ReadJob { dir, name, size_bytes: stat.size_bytes, remember, change })
+        };
         let mut remember = None;
         if let Some(inode) = linked {
             if let Some(left) = self.links.get_mut(&inode) {
@@ -235,7 +247,7 @@ impl<'a, S: Sink> Walk<'a, S> {
                 if last {
                     self.links.remove(&inode);
                 }
-                return self.push(Item::Again { name: name.to_bytes().to_vec(), stamp, inode, last });
+                return self.push(Item::Again { job: job(Some(inode)), inode, last });
             }
             if self.links.len() < LINKS_MAX {
                 self.links.insert(inode, stat.nlink - 1);
@@ -246,13 +258,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             return self.large_file(dir, name, remember, change);
         }
         self.batch.weight_bytes += stat.size_bytes as usize;
-        self.push(Item::Read(Box::new(ReadJob {
-            dir: Arc::clone(dir),
-            name: name.to_owned(),
-            size_bytes: stat.size_bytes,
-            remember,
-            change,
-        })))
+        self.push(Item::Read(job(remember)))
     }
 
     fn large_file(&mut self, dir: &Arc<OpenDir>, name: &CStr, remember: Option<InodeKey>, change: Change) -> Result<()> {
@@ -333,6 +339,7 @@ impl<'a, S: Sink> Walk<'a, S> {
     }
 
     fn child(&mut self, dir: &Arc<OpenDir>, name: &CStr, old: &mut Remembered<'_>, here: &Place) -> Result<()> {
+        let looked_at = Time::now();
         let stat = match stat_at(dir.fd.as_fd(), name) {
             Ok(stat) => stat,
             // Removed since the folder was read: as if it had never been there.
@@ -347,7 +354,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             return Ok(());
         }
         let old = if is_dir { None } else { old.find(name.to_bytes())? };
-        self.object(dir, name, &stat, old, here)
+        self.object(dir, name, &stat, looked_at, old, here)
     }
 }
 

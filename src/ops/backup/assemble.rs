@@ -13,14 +13,18 @@ use crate::id::BlobId;
 use crate::keys::Keyring;
 use crate::ops::Progress;
 use crate::repo::writer::BlobWriter;
-use crate::source::items::{Batch, Change, DirEnd, FileDone, InodeKey, Item, Leaf, Piece};
-use crate::source::read::too_large;
+use crate::source::items::{Batch, Change, DirEnd, FileDone, InodeKey, Item, Leaf, Piece, ReadJob};
+use crate::source::read::{ReadContext, too_large};
 use crate::state::dirs::{DirChange, DirKey, DirView, RecordBuilder, Stamp};
 use std::collections::{HashMap, HashSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// How many unreadable objects are listed by name.
 const LISTED: usize = 1_000;
+
+/// A file that was to be read by another of its names is read as a whole, if it is no larger than this.
+const READ_AGAIN_BYTES: u64 = 64 << 20;
 
 /// A directory while its children come.
 struct OpenDir {
@@ -47,13 +51,15 @@ impl OpenDir {
 
 /// Builds the trees of a snapshot.
 pub(super) struct Assembler<'a, 'w, 'b> {
+    read: &'a ReadContext<'a>,
     keys: &'a Keyring,
     writer: &'w mut BlobWriter<'b>,
     memory: Option<&'a DirView>,
     progress: &'a dyn Progress,
     dirs: Vec<OpenDir>,
     large: Option<ContentBuilder>,
-    links: HashMap<InodeKey, Entry>,
+    /// Files with several links, as they were read, and what they looked like then: until the next link is met they may have changed.
+    links: HashMap<InodeKey, (Entry, Stamp)>,
     counted: HashSet<InodeKey>,
     root: Option<Vec<u8>>,
     pub visited: HashSet<DirKey>,
@@ -65,13 +71,14 @@ pub(super) struct Assembler<'a, 'w, 'b> {
 
 impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
     pub fn new(
-        keys: &'a Keyring,
+        read: &'a ReadContext<'a>,
         writer: &'w mut BlobWriter<'b>,
         memory: Option<&'a DirView>,
         progress: &'a dyn Progress,
     ) -> Self {
         Self {
-            keys,
+            read,
+            keys: read.keys,
             writer,
             memory,
             progress,
@@ -116,7 +123,7 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
                     self.file(*done, data)?;
                 }
                 Item::PartsFailed => self.large = None,
-                Item::Again { name, stamp, inode, last } => self.again(name, &stamp, inode, last)?,
+                Item::Again { job, inode, last } => self.again(job, inode, last)?,
                 Item::Leave(end) => self.leave(*end)?,
                 Item::Failed { path, error } => self.failed(&path, &error),
                 // Readers have made something else of it.
@@ -174,7 +181,7 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
         let encoded = entry.encode_onto(Vec::new());
         let name = entry.name.clone();
         if let Some(inode) = done.remember {
-            self.links.insert(inode, entry);
+            self.links.insert(inode, (entry, done.stamp));
         }
         self.child(&name, &done.stamp, &encoded)
     }
@@ -201,17 +208,26 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
         self.child(&leaf.name, &leaf.stamp, &leaf.entry)
     }
 
-    fn again(&mut self, name: Vec<u8>, stamp: &Stamp, inode: InodeKey, last: bool) -> Result<()> {
+    fn again(&mut self, job: Box<ReadJob>, inode: InodeKey, last: bool) -> Result<()> {
         let found = if last { self.links.remove(&inode) } else { self.links.get(&inode).cloned() };
-        let Some(mut entry) = found else {
-            let error = Error::Usage("another link to the same file could not be read".into());
-            self.failed(Path::new(&*String::from_utf8_lossy(&name)), &error);
-            return Ok(());
-        };
-        entry.name = name;
-        self.count_file(Change::New);
+        let Some((mut entry, stamp)) = found else { return self.read_again(job) };
+        entry.name = job.name.to_bytes().to_vec();
+        self.count_file(job.change);
         let encoded = entry.encode_onto(Vec::new());
-        self.child(&entry.name, stamp, &encoded)
+        self.child(&entry.name, &stamp, &encoded)
+    }
+
+    /// The name by which a file was to be read has become another's, or nobody's, meanwhile.
+    fn read_again(&mut self, job: Box<ReadJob>) -> Result<()> {
+        if job.size_bytes > READ_AGAIN_BYTES {
+            let path = job.dir.path.join(std::ffi::OsStr::from_bytes(job.name.to_bytes()));
+            let error = std::io::Error::other("another name of the same file changed while the folder was read");
+            self.failed(&path, &Error::io("read", &path, error));
+            return Ok(());
+        }
+        let mut batch = Batch { items: vec![Item::Read(job)], ..Batch::default() };
+        self.read.process(&mut batch);
+        self.take(batch)
     }
 
     /// A complete child of the directory that is open, or a root.

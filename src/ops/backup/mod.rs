@@ -213,7 +213,7 @@ impl Run<'_> {
         }
         let taken_over = self.memory.taken_over.clone();
         with_writer(self.repo, self.state, self.signer, session, dedup, taken_over, &write, |writer| {
-            let mut assembler = Assembler::new(self.repo.keys(), writer, view, self.progress);
+            let mut assembler = Assembler::new(&read, writer, view, self.progress);
             let walking = |sink: pipeline::Numbered<'_>| Walk::new(&walk, sink).run(roots);
             pipeline::run(&read, threads + 1, self.progress, walking, |batch, data| assembler.take(batch, data))?;
             Ok(Made {
