@@ -127,8 +127,13 @@ impl<'a> Dec<'a> {
         self.token("an item is wanted", |d| d.datatype())
     }
 
-    fn token<T>(&mut self, what: &'static str, read: impl FnOnce(&mut Decoder<'a>) -> Result<T, minicbor::decode::Error>) -> Res<T> {
-        read(&mut self.inner).map_err(|e| if e.is_end_of_input() { FormatError::Truncated } else { FormatError::Invalid(what) })
+    fn token<T>(
+        &mut self,
+        what: &'static str,
+        read: impl FnOnce(&mut Decoder<'a>) -> Result<T, minicbor::decode::Error>,
+    ) -> Res<T> {
+        read(&mut self.inner)
+            .map_err(|e| if e.is_end_of_input() { FormatError::Truncated } else { FormatError::Invalid(what) })
     }
 
     fn shortest(&self, start: usize, value: u64, body_bytes: usize) -> Res<()> {
@@ -214,13 +219,21 @@ impl<'a> Dec<'a> {
     pub fn ids<T>(&mut self, what: &'static str, limit: u64, make: impl Fn([u8; 32]) -> T) -> Res<Vec<T>> {
         let bytes = self.bytes(what, limit.saturating_mul(32))?;
         let (ids, rest) = bytes.as_chunks::<32>();
-        if rest.is_empty() { Ok(ids.iter().map(|id| make(*id)).collect()) } else { Err(FormatError::Invalid("an id list is not a multiple of 32 bytes")) }
+        if rest.is_empty() {
+            Ok(ids.iter().map(|id| make(*id)).collect())
+        } else {
+            Err(FormatError::Invalid("an id list is not a multiple of 32 bytes"))
+        }
     }
 
     fn nest<T>(&mut self, read: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
         self.depth += 1;
         if self.depth > limits::NESTING {
-            return Err(FormatError::Limit { what: "nesting", actual: u64::from(self.depth), limit: u64::from(limits::NESTING) });
+            return Err(FormatError::Limit {
+                what: "nesting",
+                actual: u64::from(self.depth),
+                limit: u64::from(limits::NESTING),
+            });
         }
         let value = read(self)?;
         self.depth -= 1;
@@ -232,12 +245,18 @@ impl<'a> Dec<'a> {
     /// # Errors
     /// When something else stands there.
     pub fn yes(&mut self) -> Res<bool> {
-        if self.token("true is wanted", Decoder::bool)? { Ok(true) } else { Err(FormatError::Invalid("true is wanted")) }
+        if self.token("true is wanted", Decoder::bool)? {
+            Ok(true)
+        } else {
+            Err(FormatError::Invalid("true is wanted"))
+        }
     }
 
     fn array_head(&mut self) -> Res<u64> {
         let start = self.position();
-        let len = self.token("an array is wanted", Decoder::array)?.ok_or(FormatError::Invalid("an array has no definite length"))?;
+        let len = self
+            .token("an array is wanted", Decoder::array)?
+            .ok_or(FormatError::Invalid("an array has no definite length"))?;
         self.shortest(start, len, 0)?;
         Ok(len)
     }
@@ -279,7 +298,12 @@ impl<'a> Dec<'a> {
     ///
     /// # Errors
     /// When something else stands there or it is longer, or what `read` says.
-    pub fn list<T>(&mut self, what: &'static str, limit: u64, mut read: impl FnMut(&mut Self) -> Res<T>) -> Res<Vec<T>> {
+    pub fn list<T>(
+        &mut self,
+        what: &'static str,
+        limit: u64,
+        mut read: impl FnMut(&mut Self) -> Res<T>,
+    ) -> Res<Vec<T>> {
         let len = self.array_head()?;
         if len > limit {
             return Err(FormatError::Limit { what, actual: len, limit });
@@ -300,7 +324,8 @@ impl<'a> Dec<'a> {
     /// When something else stands there, keys are out of order, or what `read` says.
     pub fn map(&mut self, mut read: impl FnMut(&mut Self, i64) -> Res<bool>) -> Res<()> {
         let start = self.position();
-        let len = self.token("a map is wanted", Decoder::map)?.ok_or(FormatError::Invalid("a map has no definite length"))?;
+        let len =
+            self.token("a map is wanted", Decoder::map)?.ok_or(FormatError::Invalid("a map has no definite length"))?;
         self.shortest(start, len, 0)?;
         self.nest(|d| {
             let mut last: Option<i64> = None;

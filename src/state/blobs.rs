@@ -103,12 +103,8 @@ impl PackInfo {
             .segments
             .iter()
             .map(|s| {
-                let place = SegmentPlace {
-                    offset,
-                    stored_bytes: s.stored_bytes,
-                    plain_bytes: s.plain_bytes,
-                    codec: s.codec,
-                };
+                let place =
+                    SegmentPlace { offset, stored_bytes: s.stored_bytes, plain_bytes: s.plain_bytes, codec: s.codec };
                 offset += u64::from(s.stored_bytes);
                 place
             })

@@ -11,26 +11,37 @@ fn any(bytes: &[u8]) -> Res<()> {
 
 #[test]
 fn the_profile_is_enforced() {
-    for good in [&[0x00][..], &[0x18, 24], &[0x20], &[0x41, 0], &[0x61, b'a'], &[0x80], &[0xa1, 0, 0], &[0xf5], &[0xa2, 0, 0, 0x20, 0], &[0x3b, 255, 255, 255, 255, 255, 255, 255, 255]] {
+    for good in [
+        &[0x00][..],
+        &[0x18, 24],
+        &[0x20],
+        &[0x41, 0],
+        &[0x61, b'a'],
+        &[0x80],
+        &[0xa1, 0, 0],
+        &[0xf5],
+        &[0xa2, 0, 0, 0x20, 0],
+        &[0x3b, 255, 255, 255, 255, 255, 255, 255, 255],
+    ] {
         assert_eq!(any(good), Ok(()), "{good:x?}");
     }
     for bad in [
-        &[0x18, 23][..],             // not shortest
-        &[0x19, 0, 255],             // not shortest
-        &[0x38, 0],                  // not shortest
-        &[0x58, 1, 0],               // length not shortest
-        &[0x5f, 0x41, 0, 0xff],      // indefinite bytes
-        &[0x9f, 0xff],               // indefinite array
-        &[0xbf, 0xff],               // indefinite map
-        &[0xf6],                     // null
-        &[0xf7],                     // undefined
-        &[0xc0, 0],                  // tag
-        &[0xf9, 0, 0],               // float
-        &[0xa2, 1, 0, 0, 0],         // keys out of order
-        &[0xa2, 0, 0, 0, 0],         // a key twice
-        &[0xa1, 0x61, b'a', 0],      // a text key
-        &[0x61, 0xff],               // not UTF-8
-        &[0x00, 0x00],               // more follows
+        &[0x18, 23][..],                                 // not shortest
+        &[0x19, 0, 255],                                 // not shortest
+        &[0x38, 0],                                      // not shortest
+        &[0x58, 1, 0],                                   // length not shortest
+        &[0x5f, 0x41, 0, 0xff],                          // indefinite bytes
+        &[0x9f, 0xff],                                   // indefinite array
+        &[0xbf, 0xff],                                   // indefinite map
+        &[0xf6],                                         // null
+        &[0xf7],                                         // undefined
+        &[0xc0, 0],                                      // tag
+        &[0xf9, 0, 0],                                   // float
+        &[0xa2, 1, 0, 0, 0],                             // keys out of order
+        &[0xa2, 0, 0, 0, 0],                             // a key twice
+        &[0xa1, 0x61, b'a', 0],                          // a text key
+        &[0x61, 0xff],                                   // not UTF-8
+        &[0x00, 0x00],                                   // more follows
         &[0x9b, 255, 255, 255, 255, 255, 255, 255, 255], // huge length
         &[0x5b, 127, 255, 255, 255, 255, 255, 255, 255],
         &[],

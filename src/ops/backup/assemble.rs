@@ -227,7 +227,8 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
         }
         let mut batch = Batch { items: vec![Item::Read(job)], ..Batch::default() };
         self.read.process(&mut batch);
-        self.take(batch)
+        let data = std::mem::take(&mut batch.data);
+        self.take(batch, &data)
     }
 
     /// A complete child of the directory that is open, or a root.
