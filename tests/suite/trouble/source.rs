@@ -205,7 +205,7 @@ fn what_cannot_be_read_is_named_and_the_rest_is_there() {
     if rustix::process::geteuid().is_root() {
         chown(sandbox.temp.path(), Some(65_534), Some(65_534)).unwrap();
     }
-    locked.iter().for_each(|name| fs::set_permissions(sandbox.path(name), Permissions::from_mode(0)).unwrap());
+    locked.iter().for_each(|name| fs::set_permissions(sandbox.path(name), Permissions::from_mode(0o000)).unwrap());
 
     assert_says(&run(&mut as_nobody(&sandbox, &["init"])), 0, &[]);
     for _ in 0..2 {
