@@ -2,7 +2,7 @@
 //!
 //! A blob takes 16 bytes of key (its id, truncated: ids are keyed hashes, so nobody outside can make two that meet) and 12 of value.
 
-use super::State;
+use super::{State, guarded, unguarded};
 use crate::error::{Error, FormatError, Result};
 use crate::format::header::BlobKind;
 use crate::format::index::{Index, PackRecord};
@@ -206,9 +206,9 @@ impl BlobView {
     /// [`Error::State`], also when there is no such pack.
     pub fn pack(&self, number: u32) -> Result<Arc<PackInfo>> {
         let found = self.packs.get(number).map_err(|e| self.failed(e))?;
-        let info = found.and_then(|v| PackInfo::decode(v.value()));
+        let info = found.and_then(|v| PackInfo::decode(unguarded(&number.to_le_bytes(), v.value())?));
         info.map(Arc::new)
-            .ok_or_else(|| Error::State { path: self.path.clone(), what: format!("pack number {number} is unknown") })
+            .ok_or_else(|| Error::State { path: self.path.clone(), what: format!("pack number {number} is unknown or damaged") })
     }
 
     /// The number of a pack, if it is known.
@@ -226,7 +226,8 @@ impl BlobView {
     pub fn each_pack(&self, mut visit: impl FnMut(u32, PackInfo) -> Result<()>) -> Result<()> {
         for item in self.packs.iter().map_err(|e| self.failed(e))? {
             let (number, value) = item.map_err(|e| self.failed(e))?;
-            let info = PackInfo::decode(value.value())
+            let info = unguarded(&number.value().to_le_bytes(), value.value())
+                .and_then(PackInfo::decode)
                 .ok_or_else(|| Error::State { path: self.path.clone(), what: "a pack's record is damaged".into() })?;
             visit(number.value(), info)?;
         }
@@ -341,7 +342,7 @@ impl State {
             numbers.insert(info.id.0, number).map_err(|e| self.failed(e))?;
         }
         if known.is_none() || info.trusted {
-            packs.insert(number, &info.encode()[..]).map_err(|e| self.failed(e))?;
+            packs.insert(number, &guarded(&number.to_le_bytes(), &info.encode())[..]).map_err(|e| self.failed(e))?;
         }
         Ok(number)
     }

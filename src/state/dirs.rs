@@ -3,7 +3,7 @@
 //! A record is one blob of a directory's stream, under the key region ‖ inode of the directory ‖ first name. So a change in a folder of a million files
 //! rewrites one record. A record says in which session it was written and how far that session's packs must be stored for it to hold.
 
-use super::State;
+use super::{State, guarded, unguarded};
 use super::session::Watermark;
 use crate::error::{Error, Result};
 use crate::format::time::Time;
@@ -185,8 +185,13 @@ impl DirView {
         let Some(item) = range.next() else { return Ok(None) };
         let (key, value) = item.map_err(|e| self.failed(e))?;
         let Some(name) = key.value().strip_prefix(&prefix[..]) else { return Ok(None) };
+        if after.is_some_and(|after| name <= after) {
+            // A damaged file has them in any order; nobody is to go round in circles.
+            return Ok(None);
+        }
         let mut children = Vec::new();
-        if let Some((session, needs, mut rest)) = decode_head(value.value())
+        // Of a damaged record nothing is remembered.
+        if let Some((session, needs, mut rest)) = unguarded(key.value(), value.value()).and_then(decode_head)
             && self.broken.get(&session).is_none_or(|mark| mark.covers(&needs))
         {
             while let Some((child, next)) = decode_child(rest) {
@@ -204,7 +209,7 @@ impl DirView {
     pub fn is_same(&self, key: &[u8], children: &[u8]) -> Result<bool> {
         let found = self.table.get(key).map_err(|e| self.failed(e))?;
         Ok(found.is_some_and(|value| {
-            decode_head(value.value()).is_some_and(|(session, needs, old)| {
+            unguarded(key, value.value()).and_then(decode_head).is_some_and(|(session, needs, old)| {
                 old == children && self.broken.get(&session).is_none_or(|mark| mark.covers(&needs))
             })
         }))
@@ -249,7 +254,7 @@ impl State {
             for change in changes {
                 match change {
                     DirChange::Put { key, children, needs } => {
-                        let value = [&head(session, *needs)[..], children].concat();
+                        let value = guarded(key, &[&head(session, *needs)[..], children].concat());
                         table.insert(&key[..], &value[..]).map_err(|e| self.failed(e))?;
                     }
                     DirChange::Remove { key } => {

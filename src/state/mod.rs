@@ -17,13 +17,21 @@ use std::path::{Path, PathBuf};
 const NOTES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("notes");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Raised whenever the tables change; another number means: start anew.
-const SCHEMA: &[u8] = b"panther state 2";
+const SCHEMA: &[u8] = b"panther state 3";
 /// How many runs on one machine can have a state of their own at the same time.
 const SLOTS: u32 = 16;
 
+/// What became of opening a file.
+enum Opened {
+    State(State),
+    InUse,
+    Unusable(String),
+}
+
 /// The open state of one repository.
 pub struct State {
-    db: Database,
+    /// There until this is dropped.
+    db: Option<Database>,
     path: PathBuf,
 }
 
@@ -50,28 +58,36 @@ impl State {
     /// Nothing if another process holds the file.
     fn open_file(path: &Path) -> Result<Option<Self>> {
         for fresh in [false, true] {
-            let state = match builder().create(path) {
-                Ok(db) => Self { db, path: path.to_owned() },
-                Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Ok(None),
-                Err(redb::DatabaseError::Storage(redb::StorageError::Io(e))) if !is_corruption(&e) => {
-                    return Err(Error::io("open the state", path, e));
-                }
-                Err(_) if !fresh => {
-                    remove(path)?;
-                    continue;
-                }
-                Err(e) => return Err(Error::State { path: path.to_owned(), what: e.to_string() }),
-            };
-            match state.check_schema() {
-                Ok(true) => return Ok(Some(state)),
-                _ if fresh => break,
-                _ => {
+            // redb panics over some damaged files.
+            let opened = std::panic::catch_unwind(|| Self::try_file(path));
+            match opened.unwrap_or(Ok(Opened::Unusable("it is damaged".into())))? {
+                Opened::State(state) if fresh || !distrusted(path).exists() => return Ok(Some(state)),
+                Opened::State(state) => {
                     drop(state);
                     remove(path)?;
                 }
+                Opened::InUse => return Ok(None),
+                Opened::Unusable(_) if !fresh => remove(path)?,
+                Opened::Unusable(what) => return Err(Error::State { path: path.to_owned(), what }),
             }
         }
         Err(Error::State { path: path.to_owned(), what: "it cannot be made anew".into() })
+    }
+
+    fn try_file(path: &Path) -> Result<Opened> {
+        let state = match builder().create(path) {
+            Ok(db) => Self { db: Some(db), path: path.to_owned() },
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Ok(Opened::InUse),
+            Err(redb::DatabaseError::Storage(redb::StorageError::Io(e))) if !is_corruption(&e) => {
+                return Err(Error::io("open the state", path, e));
+            }
+            Err(error) => return Ok(Opened::Unusable(error.to_string())),
+        };
+        Ok(match state.check_schema() {
+            Ok(true) => Opened::State(state),
+            Ok(false) => Opened::Unusable("it has another schema".into()),
+            Err(error) => Opened::Unusable(error.to_string()),
+        })
     }
 
     fn check_schema(&self) -> Result<bool> {
@@ -124,12 +140,22 @@ impl State {
         self.commit(write)
     }
 
+    /// Has whoever opens the file next make it anew: something in it was not what it should be.
+    pub fn distrust(&self) {
+        // If this fails, the next run fails like this one.
+        let _ = std::fs::write(distrusted(&self.path), b"");
+    }
+
+    fn db(&self) -> Result<&Database> {
+        self.db.as_ref().ok_or_else(|| Error::State { path: self.path.clone(), what: "it is closed".into() })
+    }
+
     pub(crate) fn read(&self) -> Result<ReadTransaction> {
-        self.db.begin_read().map_err(|e| self.failed(e))
+        self.db()?.begin_read().map_err(|e| self.failed(e))
     }
 
     pub(crate) fn write(&self, durability: Durability) -> Result<WriteTransaction> {
-        let mut write = self.db.begin_write().map_err(|e| self.failed(e))?;
+        let mut write = self.db()?.begin_write().map_err(|e| self.failed(e))?;
         write.set_durability(durability).map_err(|e| self.failed(e))?;
         // Without it a crash in the middle of a commit can roll back further than the last one.
         write.set_two_phase_commit(matches!(durability, Durability::Immediate));
@@ -148,6 +174,42 @@ impl State {
     }
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        // redb panics when it has panicked before.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(db)));
+    }
+}
+
+/// A file that says that the state at `path` is not to be used again.
+fn distrusted(path: &Path) -> PathBuf {
+    path.with_extension("distrusted")
+}
+
+/// Bytes of the checksum before a value.
+const CHECKSUM_BYTES: usize = 8;
+
+fn checksum(key: &[u8], value: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
+    let mut out = [0; CHECKSUM_BYTES];
+    hasher.finalize_xof().fill(&mut out);
+    out
+}
+
+/// A value as it is written under `key`, with a checksum of both before it. A disk may give back other bits, redb does not look, and what is remembered
+/// goes into snapshots.
+fn guarded(key: &[u8], value: &[u8]) -> Vec<u8> {
+    [&checksum(key, value)[..], value].concat()
+}
+
+/// The value that was written, if it still is what it was.
+fn unguarded<'v>(key: &[u8], guarded: &'v [u8]) -> Option<&'v [u8]> {
+    let (sum, value) = guarded.split_first_chunk::<CHECKSUM_BYTES>()?;
+    (*sum == checksum(key, value)).then_some(value)
+}
+
 fn builder() -> redb::Builder {
     let mut builder = redb::Builder::new();
     // The page cache of the system does the rest.
@@ -161,7 +223,9 @@ fn is_corruption(error: &std::io::Error) -> bool {
 }
 
 fn remove(path: &Path) -> Result<()> {
-    std::fs::remove_file(path).map_err(|e| Error::io("replace the damaged state", path, e))
+    std::fs::remove_file(path).map_err(|e| Error::io("replace the damaged state", path, e))?;
+    let _ = std::fs::remove_file(distrusted(path));
+    Ok(())
 }
 
 fn create_private(folder: &Path) -> Result<()> {

@@ -2,9 +2,9 @@
 //!
 //! Each pack that is safely stored is written down at once, with its blobs. A run that is killed leaves that list; the next one starts from it.
 
-use super::State;
+use super::{State, guarded, unguarded};
 use super::blobs::BlobKey;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::index::{Index, PackRecord};
 use crate::id::ObjectId;
 use redb::{Durability, ReadableTable, TableDefinition, WriteTransaction};
@@ -36,7 +36,7 @@ impl Watermark {
 }
 
 fn encode_pack(pack: &PackRecord) -> Vec<u8> {
-    Index { packs: vec![pack.clone()], superseded: Vec::new() }.encode()
+    guarded(&pack.id.0, &Index { packs: vec![pack.clone()], superseded: Vec::new() }.encode())
 }
 
 pub(super) fn create_tables(state: &State, write: &WriteTransaction) -> Result<()> {
@@ -103,10 +103,14 @@ impl State {
         let table = read.open_table(which).map_err(|e| self.failed(e))?;
         let mut packs = Vec::new();
         for item in table.iter().map_err(|e| self.failed(e))? {
-            let (_, value) = item.map_err(|e| self.failed(e))?;
-            if let Ok(index) = Index::decode(value.value()) {
-                packs.extend(index.packs);
-            }
+            let (key, value) = item.map_err(|e| self.failed(e))?;
+            let index = unguarded(&key.value(), value.value()).and_then(|value| Index::decode(value).ok());
+            // What was seen of the source may rest on it, so it must not simply be left out.
+            let index = index.ok_or_else(|| Error::State {
+                path: self.path().to_owned(),
+                what: "the record of a stored pack is damaged".into(),
+            })?;
+            packs.extend(index.packs);
         }
         Ok(packs)
     }

@@ -22,6 +22,7 @@ use crate::source::{ExcludeOptions, Excludes, OwnerNames};
 use crate::state::State;
 use assemble::Assembler;
 use memory::{Memory, Past};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -97,6 +98,27 @@ const TREE_PACK_BYTES: u64 = 16 << 20;
 /// # Errors
 /// When the snapshot could not be made. What could not be read does not stop it: see [`BackupReport::unreadable`].
 pub fn backup(
+    repo: &Repository,
+    state: &State,
+    options: &BackupOptions,
+    progress: &dyn Progress,
+) -> Result<BackupReport> {
+    // The database panics over some damaged files.
+    let done = catch_unwind(AssertUnwindSafe(|| make(repo, state, options, progress)));
+    let error = match done.unwrap_or(Err(Error::Aborted)) {
+        Err(error @ Error::State { .. }) => error,
+        // Nobody has said why: a thread has panicked.
+        Err(Error::Aborted) => Error::State {
+            path: state.path().to_owned(),
+            what: "a part of the program has panicked, most likely because the file is damaged".into(),
+        },
+        other => return other,
+    };
+    state.distrust();
+    Err(error)
+}
+
+fn make(
     repo: &Repository,
     state: &State,
     options: &BackupOptions,
