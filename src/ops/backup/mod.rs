@@ -118,12 +118,7 @@ pub fn backup(
     Err(error)
 }
 
-fn make(
-    repo: &Repository,
-    state: &State,
-    options: &BackupOptions,
-    progress: &dyn Progress,
-) -> Result<BackupReport> {
+fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dyn Progress) -> Result<BackupReport> {
     let (began, started) = (Instant::now(), Time::now());
     let (roots, mut warnings) = resolve_roots(&options.paths)?;
     let excludes = Excludes::new(&options.excludes)?;
