@@ -38,7 +38,9 @@ fn cutting(c: &mut Criterion) {
     });
     group.bench_function("ids of 64 KiB blobs of 16 MiB", |b| {
         b.iter(|| {
-            data.chunks(64 << 10).map(|blob| blake3::keyed_hash(&[3; 32], blob).as_bytes()[0]).fold(0u8, u8::wrapping_add)
+            data.chunks(64 << 10)
+                .map(|blob| blake3::keyed_hash(&[3; 32], blob).as_bytes()[0])
+                .fold(0u8, u8::wrapping_add)
         });
     });
     group.finish();

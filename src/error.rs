@@ -187,11 +187,7 @@ impl Error {
     /// What is wrong with the bytes of `object`: damage, or a newer format.
     pub fn format(object: impl ToString, source: FormatError) -> Self {
         let object = object.to_string();
-        if source.is_newer() {
-            Self::Newer { object, source }
-        } else {
-            Self::Damaged { object, source }
-        }
+        if source.is_newer() { Self::Newer { object, source } } else { Self::Damaged { object, source } }
     }
 
     /// The exit code of a program that ends with this error, as `docs/exit-codes.md` has them.
@@ -216,16 +212,22 @@ impl Error {
             Self::Damaged { .. } | Self::Missing(_) => {
                 "run `panther check --read-data` to see everything that is affected; what it does not name can still be restored"
             }
-            Self::Newer { .. } => "update panther on this machine, then run the same command again; nothing was changed",
+            Self::Newer { .. } => {
+                "update panther on this machine, then run the same command again; nothing was changed"
+            }
             Self::NoRepository(_) => "check -r/--repo, or make a new repository with `panther init`",
             Self::RepositoryExists(_) => "use it as it is, or name another place with -r/--repo",
-            Self::WrongKey("passphrase") => "check the password file or the keyboard layout; `panther key list` needs no passphrase",
+            Self::WrongKey("passphrase") => {
+                "check the password file or the keyboard layout; `panther key list` needs no passphrase"
+            }
             Self::WrongKey(_) => "name another file with --identity-file, or use the passphrase",
             Self::Role { .. } => "use the admin's or a reader's key on the machine where it is kept",
             Self::Store { source: StoreError::Full(_), .. } => {
                 "free some room or add some, then run the same command again: it carries on where it stopped"
             }
-            Self::Store { source: StoreError::Denied(_), .. } => "check who owns the repository and whether it is mounted read-only",
+            Self::Store { source: StoreError::Denied(_), .. } => {
+                "check who owns the repository and whether it is mounted read-only"
+            }
             Self::Store { source: StoreError::NotFound, .. } => {
                 "run `panther check` to see what else is missing; what it does not name can still be restored"
             }

@@ -105,11 +105,7 @@ impl WriterName {
         let good = (1..=64).contains(&name.len())
             && name.bytes().all(|b| plain(b) || b"._-".contains(&b))
             && name.bytes().next().is_some_and(plain);
-        if good {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err(ParseWriterError(name.to_owned()))
-        }
+        if good { Ok(Self(name.to_owned())) } else { Err(ParseWriterError(name.to_owned())) }
     }
 
     /// A writer name made from a host name: lower case, what does not fit replaced by `-`.

@@ -6,7 +6,7 @@
 //! A module imports only from floors below its own; `tests/suite/floors.rs` enforces it.
 //!
 //! 1. [`id`], [`error`], [`buffers`]: words and tools that everybody uses
-//! 2. [`format`]: bytes to records and back, no I/O
+//! 2. `format`: bytes to records and back, no I/O
 //! 3. [`chunk`], [`seal`]: pure functions on records and bytes
 //! 4. [`keys`]: keys at work; pure
 //! 5. [`backend`]: where objects are kept

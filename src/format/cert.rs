@@ -39,10 +39,13 @@ impl CertBody {
         e.pair_bytes(0, &self.repo.0);
         e.pair_text(1, self.writer.as_str());
         e.pair_bytes(2, &self.key);
-        e.pair_uint(3, match self.role {
-            SignerRole::Writer => 1,
-            SignerRole::Admin => 3,
-        });
+        e.pair_uint(
+            3,
+            match self.role {
+                SignerRole::Writer => 1,
+                SignerRole::Admin => 3,
+            },
+        );
         e.uint(4);
         self.issued.encode(&mut e);
         e.done()
@@ -63,7 +66,8 @@ impl CertBody {
     /// [`FormatError`].
     pub fn decode(certificate: &[u8]) -> Result<(Self, &[u8], [u8; 64]), FormatError> {
         let mut d = Dec::new(certificate);
-        let (body, signature) = d.tuple(2, |d| Ok((d.bytes("body of a certificate", limits::CERTIFICATE_BYTES)?, d.fixed("signature")?)))?;
+        let (body, signature) =
+            d.tuple(2, |d| Ok((d.bytes("body of a certificate", limits::CERTIFICATE_BYTES)?, d.fixed("signature")?)))?;
         d.finish()?;
         let (mut repo, mut writer, mut key, mut role, mut issued) = (None, None, None, None, None);
         let mut d = Dec::new(body);
@@ -76,7 +80,12 @@ impl CertBody {
                     role = Some(match d.uint()? {
                         1 => SignerRole::Writer,
                         3 => SignerRole::Admin,
-                        other => return Err(FormatError::Feature { what: "role", number: i64::try_from(other).unwrap_or(i64::MAX) }),
+                        other => {
+                            return Err(FormatError::Feature {
+                                what: "role",
+                                number: i64::try_from(other).unwrap_or(i64::MAX),
+                            });
+                        }
                     });
                 }
                 4 => issued = Some(Time::decode(d)?),
@@ -85,7 +94,13 @@ impl CertBody {
             Ok(true)
         })?;
         d.finish()?;
-        let cert = Self { repo: need(repo)?, writer: need(writer)?, key: need(key)?, role: need(role)?, issued: need(issued)? };
+        let cert = Self {
+            repo: need(repo)?,
+            writer: need(writer)?,
+            key: need(key)?,
+            role: need(role)?,
+            issued: need(issued)?,
+        };
         Ok((cert, body, signature))
     }
 }
@@ -134,7 +149,11 @@ impl<'a> Signed<'a> {
                 certificate: d.bytes("certificate", limits::CERTIFICATE_BYTES)?,
                 salt: d.fixed("salt")?,
                 sealed: d.bytes("box", limits::INDEX_BYTES)?,
-                manifest: if manifest { Some((d.fixed("encapsulated key")?, d.bytes("manifest", limits::MANIFEST_BYTES)?)) } else { None },
+                manifest: if manifest {
+                    Some((d.fixed("encapsulated key")?, d.bytes("manifest", limits::MANIFEST_BYTES)?))
+                } else {
+                    None
+                },
                 signed_bytes,
                 signature: *signature,
             })
@@ -144,7 +163,13 @@ impl<'a> Signed<'a> {
     }
 
     /// Header and body, to be signed.
-    pub fn encode(header: &Header, certificate: &[u8], salt: &[u8; 32], sealed: &[u8], manifest: Option<(&[u8; 32], &[u8])>) -> Vec<u8> {
+    pub fn encode(
+        header: &Header,
+        certificate: &[u8],
+        salt: &[u8; 32],
+        sealed: &[u8],
+        manifest: Option<(&[u8; 32], &[u8])>,
+    ) -> Vec<u8> {
         let mut e = Enc::onto(header.encode().to_vec());
         e.array(if manifest.is_some() { 5 } else { 3 });
         e.bytes(certificate);

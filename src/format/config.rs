@@ -139,7 +139,9 @@ fn decode_params(d: &mut Dec<'_>) -> Result<Params, FormatError> {
         *slot = Some(d.uint()?);
         Ok(true)
     })?;
-    let small = |value: Option<u64>| u32::try_from(need(value)?).map_err(|_| FormatError::Invalid("the chunking parameters are out of bounds"));
+    let small = |value: Option<u64>| {
+        u32::try_from(need(value)?).map_err(|_| FormatError::Invalid("the chunking parameters are out of bounds"))
+    };
     let params = Params {
         min_bytes: small(p[0])?,
         avg_bytes: small(p[1])?,

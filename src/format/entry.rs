@@ -125,7 +125,16 @@ impl Entry {
 
     pub(crate) fn encode(&self, e: &mut Enc) {
         let own = !matches!(self.node, Node::Fifo | Node::Socket);
-        let options = [self.user.is_some(), self.group.is_some(), self.btime.is_some(), !self.xattrs.is_empty(), own, self.link.is_some(), self.flags != 0, self.boundary.is_some()];
+        let options = [
+            self.user.is_some(),
+            self.group.is_some(),
+            self.btime.is_some(),
+            !self.xattrs.is_empty(),
+            own,
+            self.link.is_some(),
+            self.flags != 0,
+            self.boundary.is_some(),
+        ];
         e.map(6 + options.iter().filter(|o| **o).count());
         e.pair_bytes(0, &self.name);
         e.pair_uint(1, self.kind() as u64);
@@ -175,10 +184,13 @@ impl Entry {
             e.pair_uint(14, self.flags.into());
         }
         if let Some(boundary) = self.boundary {
-            e.pair_uint(15, match boundary {
-                Boundary::FileSystem => 1,
-                Boundary::Subvolume => 2,
-            });
+            e.pair_uint(
+                15,
+                match boundary {
+                    Boundary::FileSystem => 1,
+                    Boundary::Subvolume => 2,
+                },
+            );
         }
     }
 
@@ -228,7 +240,10 @@ impl Raw {
             1 => {
                 let kind = d.uint()?;
                 if kind > 6 {
-                    return Err(FormatError::Feature { what: "type of entry", number: i64::try_from(kind).unwrap_or(i64::MAX) });
+                    return Err(FormatError::Feature {
+                        what: "type of entry",
+                        number: i64::try_from(kind).unwrap_or(i64::MAX),
+                    });
                 }
                 self.kind = Some(kind);
             }
@@ -256,7 +271,12 @@ impl Raw {
                 self.boundary = Some(match d.uint()? {
                     1 => Boundary::FileSystem,
                     2 => Boundary::Subvolume,
-                    other => return Err(FormatError::Feature { what: "boundary", number: i64::try_from(other).unwrap_or(i64::MAX) }),
+                    other => {
+                        return Err(FormatError::Feature {
+                            what: "boundary",
+                            number: i64::try_from(other).unwrap_or(i64::MAX),
+                        });
+                    }
                 });
             }
             _ => return Ok(false),
@@ -283,7 +303,10 @@ impl Raw {
         let kind = need(self.kind)?;
         let has = [self.inline.is_some() || self.content.is_some(), self.target.is_some(), self.device.is_some()];
         let may = [kind <= 1, kind == 2, kind >= 5];
-        let odd = (self.link.is_some() && kind == 1) || (self.flags.is_some() && kind > 1) || (self.boundary.is_some() && kind != 1) || (self.inline.is_some() && kind == 1);
+        let odd = (self.link.is_some() && kind == 1)
+            || (self.flags.is_some() && kind > 1)
+            || (self.boundary.is_some() && kind != 1)
+            || (self.inline.is_some() && kind == 1);
         if has != may || odd {
             return Err(FormatError::Invalid("an entry has a key that its type does not allow, or lacks one"));
         }

@@ -43,7 +43,11 @@ impl Gc {
     /// The plaintext of the box.
     pub fn encode(&self) -> Vec<u8> {
         let mut e = Enc::default();
-        e.map(1 + 2 * usize::from(self.condemned.is_some()) + usize::from(!self.forgotten.is_empty()) + usize::from(!self.revoked.is_empty()));
+        e.map(
+            1 + 2 * usize::from(self.condemned.is_some())
+                + usize::from(!self.forgotten.is_empty())
+                + usize::from(!self.revoked.is_empty()),
+        );
         e.uint(0);
         self.created.encode(&mut e);
         if let Some(condemned) = &self.condemned {
@@ -84,7 +88,11 @@ impl Gc {
             match key {
                 0 => created = Some(Time::decode(d)?),
                 1 => not_before = Some(Time::decode(d)?),
-                2 => packs = Some(d.list("writers", most, |d| d.tuple(2, |d| Ok((decode_writer(d)?, d.ids("condemned packs", most, ObjectId)?))))?),
+                2 => {
+                    packs = Some(d.list("writers", most, |d| {
+                        d.tuple(2, |d| Ok((decode_writer(d)?, d.ids("condemned packs", most, ObjectId)?)))
+                    })?)
+                }
                 3 => forgotten = Some(d.ids("forgotten snapshots", most, ObjectId)?),
                 4 => revoked = Some(d.list("revoked writers", most, decode_revoked)?),
                 _ => return Ok(false),
@@ -101,7 +109,11 @@ impl Gc {
             (Some(not_before), Some(packs)) => Some(Condemned { not_before, packs }),
             _ => return Err(FormatError::Invalid("condemned packs and their time do not go together")),
         };
-        let ordered = condemned.as_ref().is_none_or(|c| !c.packs.is_empty() && c.packs.iter().all(|p| !p.1.is_empty()) && c.packs.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        let ordered = condemned.as_ref().is_none_or(|c| {
+            !c.packs.is_empty()
+                && c.packs.iter().all(|p| !p.1.is_empty())
+                && c.packs.windows(2).all(|pair| pair[0].0 < pair[1].0)
+        });
         let empty = forgotten.as_ref().is_some_and(Vec::is_empty) || revoked.as_ref().is_some_and(Vec::is_empty);
         if !ordered || empty || (condemned.is_none() && forgotten.is_none() && revoked.is_none()) {
             return Err(FormatError::Invalid("a gc object says nothing, or not in order"));

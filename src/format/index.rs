@@ -63,7 +63,14 @@ impl PackRecord {
             }
             Ok(true)
         })?;
-        let record = Self { id: need(id)?, kind: need(kind)?, size_bytes: need(size)?, segments: need(segments)?, writer: need(writer)?, checked };
+        let record = Self {
+            id: need(id)?,
+            kind: need(kind)?,
+            size_bytes: need(size)?,
+            segments: need(segments)?,
+            writer: need(writer)?,
+            checked,
+        };
         let stored: u64 = record.segments.iter().map(|s| u64::from(s.stored_bytes)).sum();
         // The least that follows the segments is a table of one byte, its tag and the trailer.
         if stored + (PREAMBLE_BYTES + 1 + TAG_BYTES + TRAILER_BYTES) as u64 > record.size_bytes {

@@ -93,11 +93,14 @@ impl KeyFile {
         e.map(7 + usize::from(self.identity.is_some()) + usize::from(self.root_seed.is_some()));
         e.pair_bytes(0, &self.repo.0);
         e.pair_bytes(1, &self.config_hash.0);
-        e.pair_uint(2, match self.role {
-            Role::Writer => 1,
-            Role::Reader => 2,
-            Role::Admin => 3,
-        });
+        e.pair_uint(
+            2,
+            match self.role {
+                Role::Writer => 1,
+                Role::Reader => 2,
+                Role::Admin => 3,
+            },
+        );
         e.pair_text(3, &self.label);
         e.uint(4);
         self.created.encode(&mut e);
@@ -142,7 +145,9 @@ impl KeyFile {
     /// [`FormatError`].
     pub fn unwrap(plaintext: &[u8]) -> Result<(&[u8], [u8; 64]), FormatError> {
         let mut d = Dec::new(plaintext);
-        let parts = d.versioned("panther key", 4, |d| Ok((d.bytes("body", limits::SMALL_OBJECT_BYTES)?, d.fixed("signature")?)))?;
+        let parts = d.versioned("panther key", 4, |d| {
+            Ok((d.bytes("body", limits::SMALL_OBJECT_BYTES)?, d.fixed("signature")?))
+        })?;
         d.finish()?;
         Ok(parts)
     }
@@ -159,7 +164,8 @@ impl KeyFile {
     }
 
     fn decode_body(d: &mut Dec<'_>) -> Result<Self, FormatError> {
-        let (mut repo, mut config_hash, mut role, mut label, mut created, mut repo_secret) = (None, None, None, None, None, None);
+        let (mut repo, mut config_hash, mut role, mut label, mut created, mut repo_secret) =
+            (None, None, None, None, None, None);
         let (mut epochs, mut identity, mut root_seed) = (Vec::new(), None, None);
         d.map(|d, key| {
             match key {
@@ -170,7 +176,12 @@ impl KeyFile {
                         1 => Role::Writer,
                         2 => Role::Reader,
                         3 => Role::Admin,
-                        other => return Err(FormatError::Feature { what: "role", number: i64::try_from(other).unwrap_or(i64::MAX) }),
+                        other => {
+                            return Err(FormatError::Feature {
+                                what: "role",
+                                number: i64::try_from(other).unwrap_or(i64::MAX),
+                            });
+                        }
                     });
                 }
                 3 => label = Some(d.text("label", limits::TEXT_BYTES)?.to_owned()),
@@ -207,7 +218,11 @@ impl KeyFile {
         let fits = self.epochs.iter().all(|e| e.private.is_some() == reads)
             && self.identity.is_some() == (self.role == Role::Writer)
             && self.root_seed.is_some() == (self.role == Role::Admin);
-        if fits { Ok(()) } else { Err(FormatError::Invalid("a key holds what its role does not have, or lacks what it has")) }
+        if fits {
+            Ok(())
+        } else {
+            Err(FormatError::Invalid("a key holds what its role does not have, or lacks what it has"))
+        }
     }
 }
 

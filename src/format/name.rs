@@ -24,13 +24,16 @@ pub enum Name {
 impl Name {
     /// The name that `text` is, or nothing: such a name is to be ignored.
     pub fn parse(text: &str) -> Option<Self> {
-        let id = |hex: &str| if hex.bytes().any(|b| b.is_ascii_uppercase()) { None } else { hex.parse::<ObjectId>().ok() };
+        let id =
+            |hex: &str| if hex.bytes().any(|b| b.is_ascii_uppercase()) { None } else { hex.parse::<ObjectId>().ok() };
         let parts: Vec<&str> = text.split('/').collect();
         match parts[..] {
             ["panther.cbor"] => Some(Self::Config),
             ["keys", file] => Some(Self::Key(id(file.strip_suffix(".age")?)?)),
             ["gc", hex] => Some(Self::Gc(id(hex)?)),
-            ["writers", writer, "packs", hh, hex] if hex.starts_with(hh) && hh.len() == 2 => Some(Self::Pack(WriterName::new(writer).ok()?, id(hex)?)),
+            ["writers", writer, "packs", hh, hex] if hex.starts_with(hh) && hh.len() == 2 => {
+                Some(Self::Pack(WriterName::new(writer).ok()?, id(hex)?))
+            }
             ["writers", writer, "index", hex] => Some(Self::Index(WriterName::new(writer).ok()?, id(hex)?)),
             ["writers", writer, "snapshots", hex] => Some(Self::Snapshot(WriterName::new(writer).ok()?, id(hex)?)),
             _ => None,
@@ -93,7 +96,14 @@ mod tests {
     #[test]
     fn names_round_trip_and_others_are_ignored() {
         let (w, id) = (WriterName::new("yoga").unwrap(), ObjectId::of(b"x"));
-        for name in [Name::Config, Name::Key(id), Name::Pack(w.clone(), id), Name::Index(w.clone(), id), Name::Snapshot(w, id), Name::Gc(id)] {
+        for name in [
+            Name::Config,
+            Name::Key(id),
+            Name::Pack(w.clone(), id),
+            Name::Index(w.clone(), id),
+            Name::Snapshot(w, id),
+            Name::Gc(id),
+        ] {
             assert_eq!(Name::parse(&name.to_string()), Some(name));
         }
         let hex = id.to_hex();

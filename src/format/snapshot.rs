@@ -57,7 +57,13 @@ impl Cover {
             Ok(true)
         })?;
         d.finish()?;
-        let cover = Self { sequence: need(sequence)?, predecessors: need(predecessors)?, started: need(started)?, finished: need(finished)?, host: need(host)? };
+        let cover = Self {
+            sequence: need(sequence)?,
+            predecessors: need(predecessors)?,
+            started: need(started)?,
+            finished: need(finished)?,
+            host: need(host)?,
+        };
         if cover.sequence == 0 { Err(FormatError::Invalid("a snapshot's sequence number is 0")) } else { Ok(cover) }
     }
 }
@@ -107,8 +113,20 @@ pub struct Summary {
 impl Summary {
     fn fields(&self) -> [u64; 14] {
         [
-            self.files, self.dirs, self.others, self.source_bytes, self.unreadable, self.files_new, self.files_changed, self.files_unchanged,
-            self.read_bytes, self.data_blobs, self.data_bytes, self.tree_blobs, self.tree_bytes, self.stored_bytes,
+            self.files,
+            self.dirs,
+            self.others,
+            self.source_bytes,
+            self.unreadable,
+            self.files_new,
+            self.files_changed,
+            self.files_unchanged,
+            self.read_bytes,
+            self.data_blobs,
+            self.data_bytes,
+            self.tree_blobs,
+            self.tree_bytes,
+            self.stored_bytes,
         ]
     }
 
@@ -128,8 +146,20 @@ impl Summary {
             if *slot == 0 { Err(FormatError::Invalid("a figure of the summary is there and 0")) } else { Ok(true) }
         })?;
         Ok(Self {
-            files: f[0], dirs: f[1], others: f[2], source_bytes: f[3], unreadable: f[4], files_new: f[5], files_changed: f[6], files_unchanged: f[7],
-            read_bytes: f[8], data_blobs: f[9], data_bytes: f[10], tree_blobs: f[11], tree_bytes: f[12], stored_bytes: f[13],
+            files: f[0],
+            dirs: f[1],
+            others: f[2],
+            source_bytes: f[3],
+            unreadable: f[4],
+            files_new: f[5],
+            files_changed: f[6],
+            files_unchanged: f[7],
+            read_bytes: f[8],
+            data_blobs: f[9],
+            data_bytes: f[10],
+            tree_blobs: f[11],
+            tree_bytes: f[12],
+            stored_bytes: f[13],
         })
     }
 }
@@ -196,7 +226,8 @@ impl Manifest {
     /// # Errors
     /// [`FormatError`].
     pub fn decode(plaintext: &[u8]) -> Result<Self, FormatError> {
-        let (mut user, mut program, mut tags, mut roots, mut summary, mut excludes, mut parent) = (None, None, None, None, None, None, None);
+        let (mut user, mut program, mut tags, mut roots, mut summary, mut excludes, mut parent) =
+            (None, None, None, None, None, None, None);
         let mut d = Dec::new(plaintext);
         d.map(|d, key| {
             match key {
@@ -205,7 +236,12 @@ impl Manifest {
                 2 => tags = Some(d.list("tags", limits::TAGS, |d| Ok(d.text("tag", limits::TAG_BYTES)?.to_owned()))?),
                 3 => roots = Some(d.list("roots", limits::ROOTS, decode_root)?),
                 4 => summary = Some(Summary::decode(d)?),
-                5 => excludes = Some(d.list("excludes", limits::EXCLUDES, |d| Ok(d.bytes("exclude", limits::PATH_BYTES)?.to_vec()))?),
+                5 => {
+                    excludes =
+                        Some(d.list("excludes", limits::EXCLUDES, |d| {
+                            Ok(d.bytes("exclude", limits::PATH_BYTES)?.to_vec())
+                        })?)
+                }
                 6 => parent = Some(ObjectId(d.fixed("parent")?)),
                 _ => return Ok(false),
             }

@@ -236,8 +236,7 @@ pub fn create(params: Params, label: &str, random: &mut impl CryptoRng) -> (Vec<
     let config = Config { repo, created, root_key: seal::public_of_seed(&root_seed), params };
     let object = seal::sign_config(&config, &root_seed);
     let (private, public) = seal::new_key_pair(random);
-    let epoch =
-        Epoch { number: 1, public, index_key: Secret(seal::random32(random)), private: Some(Secret(*private)) };
+    let epoch = Epoch { number: 1, public, index_key: Secret(seal::random32(random)), private: Some(Secret(*private)) };
     let file = KeyFile {
         repo,
         config_hash: Config::hash(&object),

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, FormatError, Result};
 use crate::format::keyfile::KeyFile;
-use crate::keys::SignedKey;
 use crate::format::limits;
+use crate::keys::SignedKey;
 use age::secrecy::{ExposeSecret, SecretString};
 use std::io::Read;
 use std::str::FromStr;

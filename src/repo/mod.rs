@@ -1,6 +1,5 @@
 //! A repository: made, opened, and its objects read with all checks.
 
-
 pub mod dedup;
 pub mod index;
 pub mod keyring;
@@ -12,7 +11,6 @@ pub mod snapshots;
 pub mod statements;
 pub mod tree;
 pub mod writer;
-
 
 use crate::backend::{Backend, Body};
 use crate::error::{Error, FormatError, Result, StoreError};

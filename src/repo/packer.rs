@@ -213,12 +213,8 @@ fn create_spool(folder: &Path) -> Result<(File, PathBuf)> {
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let name = format!("spool-{}-{number}-{}", std::process::id(), data_encoding::HEXLOWER.encode(&salt));
     let path = folder.join(name);
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|e| spool_error(&path, e))?;
+    let file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|e| spool_error(&path, e))?;
     // Best effort: some network file systems have no locks.
     let _ = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive);
     Ok((file, path))

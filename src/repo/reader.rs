@@ -221,8 +221,10 @@ pub fn decompress(bytes: Vec<u8>, codec: Codec, plain_bytes: u32) -> Result<Vec<
             return Err(FormatError::Feature { what: "codec", number: i64::try_from(number).unwrap_or(i64::MAX) });
         }
         Codec::Zstd => CONTEXT.with_borrow_mut(|context| {
+            check_frame(&bytes)?;
             if context.is_none() {
-                let mut made = zstd::bulk::Decompressor::new().map_err(|_| FormatError::Invalid("zstd cannot start"))?;
+                let mut made =
+                    zstd::bulk::Decompressor::new().map_err(|_| FormatError::Invalid("zstd cannot start"))?;
                 // A window of at most 16 MiB (spec 6).
                 made.window_log_max(24).map_err(|_| FormatError::Invalid("zstd cannot start"))?;
                 *context = Some(made);
@@ -232,6 +234,30 @@ pub fn decompress(bytes: Vec<u8>, codec: Codec, plain_bytes: u32) -> Result<Vec<
         })?,
     };
     if plain.len() == plain_bytes as usize { Ok(plain) } else { Err(wrong) }
+}
+
+/// One zstd frame and nothing else, without a dictionary, with a window of at most 16 MiB (spec 6; RFC 8878, 3.1.1).
+fn check_frame(bytes: &[u8]) -> Result<(), FormatError> {
+    const MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
+    const WINDOW_BYTES: u64 = 16 << 20;
+    let odd = FormatError::Invalid("a segment is not one zstd frame of the kind that is allowed");
+    let (Some(&descriptor), true) = (bytes.get(4), bytes.starts_with(&MAGIC)) else { return Err(odd) };
+    let single_segment = descriptor & 0x20 != 0;
+    if descriptor & 3 != 0 || zstd::zstd_safe::find_frame_compressed_size(bytes) != Ok(bytes.len()) {
+        return Err(odd);
+    }
+    // With a single segment the window is the content, whose length is bounded already.
+    let window_bytes = match bytes.get(5) {
+        Some(window) if !single_segment => {
+            let base = 1u64 << (10 + (window >> 3));
+            base + base / 8 * u64::from(window & 7)
+        }
+        _ => 0,
+    };
+    if window_bytes > WINDOW_BYTES {
+        return Err(FormatError::Limit { what: "zstd window", actual: window_bytes, limit: WINDOW_BYTES });
+    }
+    Ok(())
 }
 
 /// A blob, for messages.

@@ -117,12 +117,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::State`].
-    pub fn heads(
-        &self,
-        writer: &WriterName,
-        state: &State,
-        statements: &Statements,
-    ) -> Result<Listing<SnapshotHead>> {
+    pub fn heads(&self, writer: &WriterName, state: &State, statements: &Statements) -> Result<Listing<SnapshotHead>> {
         let mut listing = Listing { snapshots: Vec::new(), bad: Vec::new() };
         let mut fresh = Vec::new();
         for name in self.snapshot_names(Some(writer))? {
@@ -206,7 +201,9 @@ pub fn pick<'a>(snapshots: &'a [Snapshot], wanted: &str, matches: impl Fn(&Snaps
             .ok_or_else(|| Error::Usage("the repository has no snapshot that fits".into()));
     }
     if wanted.len() < 4 {
-        return Err(Error::Usage(format!("{wanted:?} is too short for a snapshot's id: give 4 digits or more, or latest")));
+        return Err(Error::Usage(format!(
+            "{wanted:?} is too short for a snapshot's id: give 4 digits or more, or latest"
+        )));
     }
     let wanted = wanted.to_ascii_lowercase();
     let mut found = snapshots.iter().filter(|s| s.head.id.to_hex().starts_with(&wanted));

@@ -61,6 +61,26 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// As [`Repository::statements`], for those who only read: a gc object that is damaged or too new is handed to `report` and does not keep anybody
+    /// from restoring (spec 10).
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn statements_for_reading(&self, mut report: impl FnMut(&Error)) -> Result<Statements> {
+        let mut all = Statements::default();
+        for (name, _) in self.list("gc/")? {
+            match self.signed(&name, |opened| Gc::decode(&opened.plaintext)) {
+                Ok(gc) => all.add(gc),
+                Err(Error::Missing(_)) => {}
+                Err(error @ Error::Store { .. }) => return Err(error),
+                Err(error) => report(&error),
+            }
+        }
+        Ok(all)
+    }
+}
+
 /// The name of a gc object.
 pub fn name_of(object: &[u8]) -> Name {
     Name::Gc(ObjectId::of(object))

@@ -18,7 +18,15 @@ impl BlobReader<'_> {
         of: ListOf,
         visit: &mut dyn FnMut(Record) -> Result<()>,
     ) -> Result<()> {
-        self.records_below(&root.records, root.depth, of, visit)
+        let mut after_hole = false;
+        self.records_below(&root.records, root.depth, of, &mut |record| {
+            if record.is_hole() && after_hole {
+                // Within a node the decoder sees to it; across nodes only this can.
+                return Err(Error::format("a content list", FormatError::Invalid("two holes follow each other")));
+            }
+            after_hole = record.is_hole();
+            visit(record)
+        })
     }
 
     fn records_below(
@@ -59,10 +67,11 @@ impl BlobReader<'_> {
         self.each_record(root, ListOf::Directory, &mut |record| {
             let blob = self.blob(BlobKind::Tree, &record.id, record.len_bytes)?;
             let mut entries = Vec::new();
-            decode_stream(&blob, &mut last, |entry| entries.push(entry))
-                .map_err(|e| Error::format(super::reader::describe(BlobKind::Tree, &record.id), e))?;
+            let whole = decode_stream(&blob, &mut last, |entry| entries.push(entry));
             drop(blob);
-            entries.into_iter().try_for_each(&mut *visit)
+            // What could be decoded is delivered, also when the rest needs a newer program (spec 13.1).
+            entries.into_iter().try_for_each(&mut *visit)?;
+            whole.map_err(|e| Error::format(super::reader::describe(BlobKind::Tree, &record.id), e))
         })
     }
 

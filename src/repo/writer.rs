@@ -322,7 +322,8 @@ pub fn with_writer<T>(
         }
         drop(packs);
         let committer = Committer::new(repo, state, signer, session, dedup, taken_over);
-        let committed = scope.spawn(move || if options.dry_run { Default::default() } else { committer.run(&commits, failure) });
+        let committed =
+            scope.spawn(move || if options.dry_run { Default::default() } else { committer.run(&commits, failure) });
         let mut writer = BlobWriter {
             dedup,
             failure,
@@ -447,4 +448,3 @@ fn upload_all(
         }
     }
 }
-

@@ -44,9 +44,7 @@ pub(crate) fn aead_open(
     buffer: &mut Vec<u8>,
     what: &'static str,
 ) -> Result<(), FormatError> {
-    ChaCha20Poly1305::new(key.into())
-        .decrypt_in_place(nonce.into(), aad, buffer)
-        .map_err(|_| FormatError::Seal(what))
+    ChaCha20Poly1305::new(key.into()).decrypt_in_place(nonce.into(), aad, buffer).map_err(|_| FormatError::Seal(what))
 }
 
 /// A new X25519 key pair: private, public.

@@ -176,4 +176,3 @@ pub trait Sink {
     /// [`Error::Aborted`] when nobody listens any more, [`Error::Interrupted`].
     fn put(&mut self, batch: Batch) -> Result<(), Error>;
 }
-

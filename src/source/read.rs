@@ -137,9 +137,19 @@ impl ReadContext<'_> {
             data.truncate(from);
         }
         self.hash(&mut pieces, data);
-        Ok(done(job.name.as_bytes(), &stat, looked_at, stable, xattrs, pieces, inline, job.remember, job.change, self.owners, || {
-            path_of(job)
-        }))
+        Ok(done(
+            job.name.as_bytes(),
+            &stat,
+            looked_at,
+            stable,
+            xattrs,
+            pieces,
+            inline,
+            job.remember,
+            job.change,
+            self.owners,
+            || path_of(job),
+        ))
     }
 
     /// The content, if it is one region and small enough to lie in the entry.

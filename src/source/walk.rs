@@ -139,10 +139,8 @@ impl<'a, S: Sink> Walk<'a, S> {
             (Some(parent), Some(name)) => (parent, CString::new(name.as_bytes()).map_err(|e| io(e.into()))?),
             _ => (root, CString::from(c".")),
         };
-        let parent = Arc::new(OpenDir {
-            fd: OwnedFd::from(std::fs::File::open(parent).map_err(io)?),
-            path: parent.to_owned(),
-        });
+        let parent =
+            Arc::new(OpenDir { fd: OwnedFd::from(std::fs::File::open(parent).map_err(io)?), path: parent.to_owned() });
         let looked_at = Time::now();
         let stat = stat_at(parent.fd.as_fd(), &name).map_err(io)?;
         let place = Place { region: region_of(root), dev: stat.dev, depth: 0 };
@@ -153,7 +151,11 @@ impl<'a, S: Sink> Walk<'a, S> {
     fn push(&mut self, item: Item) -> Result<()> {
         self.batch.weight_bytes += ITEM_BYTES;
         self.batch.items.push(item);
-        if self.batch.items.len() >= BATCH_ITEMS || self.batch.weight_bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
+        if self.batch.items.len() >= BATCH_ITEMS || self.batch.weight_bytes >= BATCH_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -261,7 +263,13 @@ impl<'a, S: Sink> Walk<'a, S> {
         self.push(Item::Read(job(remember)))
     }
 
-    fn large_file(&mut self, dir: &Arc<OpenDir>, name: &CStr, remember: Option<InodeKey>, change: Change) -> Result<()> {
+    fn large_file(
+        &mut self,
+        dir: &Arc<OpenDir>,
+        name: &CStr,
+        remember: Option<InodeKey>,
+        change: Change,
+    ) -> Result<()> {
         let looked_at = Time::now();
         let opened = open_file_at(dir.fd.as_fd(), name).and_then(|file| stat_fd(file.as_fd()).map(|stat| (file, stat)));
         let (file, stat) = match opened {

@@ -103,12 +103,8 @@ impl PackInfo {
             .segments
             .iter()
             .map(|s| {
-                let place = SegmentPlace {
-                    offset,
-                    stored_bytes: s.stored_bytes,
-                    plain_bytes: s.plain_bytes,
-                    codec: s.codec,
-                };
+                let place =
+                    SegmentPlace { offset, stored_bytes: s.stored_bytes, plain_bytes: s.plain_bytes, codec: s.codec };
                 offset += u64::from(s.stored_bytes);
                 place
             })
@@ -211,8 +207,10 @@ impl BlobView {
     pub fn pack(&self, number: u32) -> Result<Arc<PackInfo>> {
         let found = self.packs.get(number).map_err(|e| self.failed(e))?;
         let info = found.and_then(|v| PackInfo::decode(unguarded(&number.to_le_bytes(), v.value())?));
-        info.map(Arc::new)
-            .ok_or_else(|| Error::State { path: self.path.clone(), what: format!("pack number {number} is unknown or damaged") })
+        info.map(Arc::new).ok_or_else(|| Error::State {
+            path: self.path.clone(),
+            what: format!("pack number {number} is unknown or damaged"),
+        })
     }
 
     /// The number of a pack, if it is known.

@@ -3,8 +3,8 @@
 //! A record is one blob of a directory's stream, under the key region ‖ inode of the directory ‖ first name. So a change in a folder of a million files
 //! rewrites one record. A record says in which session it was written and how far that session's packs must be stored for it to hold.
 
-use super::{State, guarded, unguarded};
 use super::session::Watermark;
+use super::{State, guarded, unguarded};
 use crate::error::{Error, Result};
 use crate::format::time::Time;
 use redb::{Durability, ReadOnlyTable, ReadableTableMetadata, TableDefinition, WriteTransaction};

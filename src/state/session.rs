@@ -2,8 +2,8 @@
 //!
 //! Each pack that is safely stored is written down at once, with its blobs. A run that is killed leaves that list; the next one starts from it.
 
-use super::{State, guarded, unguarded};
 use super::blobs::BlobKey;
+use super::{State, guarded, unguarded};
 use crate::error::{Error, Result};
 use crate::format::index::{Index, PackRecord};
 use crate::id::ObjectId;

@@ -208,3 +208,30 @@ fn modes_are_not_widened_by_anything() {
         assert_eq!(dir.stat(name).unwrap().mode & 0o077, 0);
     }
 }
+
+#[test]
+fn new_directories_and_the_way_back() {
+    let (temp, dir) = target();
+    assert!(dir.is_empty().unwrap());
+    let child = dir.new_dir(b"d").unwrap();
+    assert!(!dir.is_empty().unwrap() && child.is_empty().unwrap());
+    assert_eq!(dir.new_dir(b"d").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    symlink("/", temp.path().join("link")).unwrap();
+    assert!(dir.new_dir(b"link").is_err());
+    assert_eq!(dir.readlink(b"link").unwrap(), b"/");
+    assert!(dir.readlink(b"d").is_err());
+
+    let stat = dir.own_stat().unwrap();
+    let above = child.parent(&stat).unwrap();
+    assert!(above.own_stat().unwrap().is_same_inode(&stat));
+    dir.new_dir(b"elsewhere").unwrap();
+    std::fs::rename(temp.path().join("d"), temp.path().join("elsewhere/d")).unwrap();
+    assert!(child.parent(&stat).is_err(), "moved meanwhile");
+
+    child.set_mode(0o500).unwrap();
+    child.make_usable();
+    assert_eq!(child.own_stat().unwrap().mode, 0o700);
+    child.set_mode(0o755).unwrap();
+    child.make_usable();
+    assert_eq!(child.own_stat().unwrap().mode, 0o755);
+}

@@ -182,7 +182,8 @@ fn roots_are_resolved_sorted_and_never_nested() {
     fill(&lab);
     let mut options = lab.options();
     let source = lab.source();
-    options.paths = vec![source.join("dir2"), source.join("large"), source.join("dir2/../dir1/"), source.join("dir1/file1")];
+    options.paths =
+        vec![source.join("dir2"), source.join("large"), source.join("dir2/../dir1/"), source.join("dir1/file1")];
     lab.backup_with(&options);
     let roots: Vec<String> =
         last(&lab).manifest.roots.iter().map(|r| String::from_utf8_lossy(&r.path).into_owned()).collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// From the lowest up. A module imports only from floors below its own.
 const FLOORS: &[&[&str]] = &[
-    &["id", "error"],
+    &["id", "error", "buffers"],
     &["format"],
     &["chunk", "seal"],
     &["keys"],

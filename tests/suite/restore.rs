@@ -21,7 +21,9 @@ fn xattr(path: &Path, name: &str, value: &[u8]) {
 /// rwx for the owner, r-x for user 1234, the group and the mask, nothing for others.
 fn acl() -> Vec<u8> {
     let mut acl = 2_u32.to_le_bytes().to_vec();
-    for (tag, bits, id) in [(1_u16, 7_u16, u32::MAX), (2, 5, 1_234), (4, 5, u32::MAX), (16, 5, u32::MAX), (32, 0, u32::MAX)] {
+    for (tag, bits, id) in
+        [(1_u16, 7_u16, u32::MAX), (2, 5, 1_234), (4, 5, u32::MAX), (16, 5, u32::MAX), (32, 0, u32::MAX)]
+    {
         acl.extend(tag.to_le_bytes());
         acl.extend(bits.to_le_bytes());
         acl.extend(id.to_le_bytes());
@@ -65,10 +67,14 @@ fn make_all_kinds(kit: &Kit) {
     xattr(&kit.source("medium"), "system.posix_acl_access", &acl());
     xattr(&kit.source("a"), "system.posix_acl_default", &acl());
     fs::write(kit.source("a/after the acl"), b"x").unwrap();
-    for (name, mode) in [("large", 0o4755), ("again", 0o2711), ("empty dir", 0o1777), ("a/b/c", 0o500), ("a/b/c/d", 0o2750)] {
+    for (name, mode) in
+        [("large", 0o4755), ("again", 0o2711), ("empty dir", 0o1777), ("a/b/c", 0o500), ("a/b/c/d", 0o2750)]
+    {
         chmod(&kit.source(name), mode);
     }
-    for (name, secs, nanos) in [("small", 1_000_000_000, 123_456_789), ("a/b/c/d", 1, 1), ("a/b", 5_000_000_000, 999_999_999)] {
+    for (name, secs, nanos) in
+        [("small", 1_000_000_000, 123_456_789), ("a/b/c/d", 1, 1), ("a/b", 5_000_000_000, 999_999_999)]
+    {
         let time = FileTimes::new().set_modified(UNIX_EPOCH + Duration::new(secs, nanos));
         File::open(kit.source(name)).unwrap().set_times(time).unwrap();
     }
@@ -81,7 +87,9 @@ fn everything_comes_back() {
     let kit = Kit::new();
     make_all_kinds(&kit);
     if is_root() {
-        for (name, kind, dev) in [("null", FileType::CharacterDevice, (1, 3)), ("disk", FileType::BlockDevice, (7, 300))] {
+        for (name, kind, dev) in
+            [("null", FileType::CharacterDevice, (1, 3)), ("disk", FileType::BlockDevice, (7, 300))]
+        {
             mknodat(CWD, kit.source(name), kind, Mode::RUSR, rustix::fs::makedev(dev.0, dev.1)).unwrap();
         }
         chown(kit.source("small"), Some(1_234), Some(5_678)).unwrap();
@@ -160,14 +168,17 @@ fn one_file_and_one_directory() {
     kit.good(&snapshot, &options);
     // Links from outside are missing, so the rest of the group is linked among itself: compare without the group.
     assert_eq!(fs::read(kit.path("dir/b/2 of a_first")).unwrap(), b"linked");
-    let (first, second) = (fs::metadata(kit.path("dir/first")).unwrap(), fs::metadata(kit.path("dir/b/2 of a_first")).unwrap());
+    let (first, second) =
+        (fs::metadata(kit.path("dir/first")).unwrap(), fs::metadata(kit.path("dir/b/2 of a_first")).unwrap());
     assert_eq!(first.ino(), second.ino());
 }
 
 #[test]
 fn excludes_and_includes() {
     let kit = Kit::new();
-    for path in ["src/main.rs", "src/old.tmp", "doc/x/deep.rs", "doc/x/notes", "keep/all/of", "keep/this.tmp", "empty/x"] {
+    for path in
+        ["src/main.rs", "src/old.tmp", "doc/x/deep.rs", "doc/x/notes", "keep/all/of", "keep/this.tmp", "empty/x"]
+    {
         fs::create_dir_all(kit.source(path).parent().unwrap()).unwrap();
         fs::write(kit.source(path), path).unwrap();
     }
@@ -183,7 +194,15 @@ fn excludes_and_includes() {
     let report = kit.good(&snapshot, &options);
     // The first name of the group is left out, so the second stands for it.
     assert_eq!((report.files, report.links), (4, 0));
-    for (path, want) in [("src/main.rs", true), ("doc/x/deep.rs", true), ("doc/x/notes", false), ("keep/all/of", true), ("keep/linked", true), ("keep/this.tmp", false), ("empty", false)] {
+    for (path, want) in [
+        ("src/main.rs", true),
+        ("doc/x/deep.rs", true),
+        ("doc/x/notes", false),
+        ("keep/all/of", true),
+        ("keep/linked", true),
+        ("keep/this.tmp", false),
+        ("empty", false),
+    ] {
         assert_eq!(kit.path("included").join(path).exists(), want, "{path}");
     }
     let mtime = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();

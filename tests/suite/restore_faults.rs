@@ -42,7 +42,11 @@ fn many_files(kit: &Kit) {
     for dir in ["a", "b"] {
         fs::create_dir(kit.source(dir)).unwrap();
         for number in 0..30 {
-            fs::write(kit.source(&format!("{dir}/{number:02}")), noise(number + u64::from(dir.as_bytes()[0]) * 100, 400_000)).unwrap();
+            fs::write(
+                kit.source(&format!("{dir}/{number:02}")),
+                noise(number + u64::from(dir.as_bytes()[0]) * 100, 400_000),
+            )
+            .unwrap();
         }
     }
     fs::hard_link(kit.source("a/10"), kit.source("b/linked")).unwrap();
@@ -148,7 +152,8 @@ fn a_full_disk_stops_with_a_clear_error() {
         return;
     }
     let result = kit.restore(&snapshot, &kit.options("target"));
-    let sizes: Vec<u64> = fs::read_dir(target.join("a")).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).collect();
+    let sizes: Vec<u64> =
+        fs::read_dir(target.join("a")).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).collect();
     assert!(Command::new("umount").arg(&target).status().unwrap().success());
     let error = result.unwrap_err();
     assert!(matches!(&error, Error::Io { path, .. } if path.starts_with(kit.path("source"))), "{error}");

@@ -30,7 +30,10 @@ fn a_target_that_is_not_empty_is_refused() {
     fs::write(kit.path("target/mine"), b"mine").unwrap();
     let before = identities(&kit.path("target"));
     let error = kit.restore(&snapshot, &kit.options("target")).unwrap_err();
-    assert!(matches!(&error, Error::Usage(text) if text.contains("--overwrite") && text.contains("--delete")), "{error}");
+    assert!(
+        matches!(&error, Error::Usage(text) if text.contains("--overwrite") && text.contains("--delete")),
+        "{error}"
+    );
     assert_eq!(before, identities(&kit.path("target")));
     // Nor does a dry run change anything, whether there is a target or not.
     let mut options = kit.options("nowhere");

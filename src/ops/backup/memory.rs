@@ -121,7 +121,10 @@ pub(super) struct Past {
 impl Past {
     pub fn recall(state: &State, writer: &WriterName, host: &str, roots: &[PathBuf]) -> Result<Self> {
         let mut hasher = blake3::Hasher::new();
-        for part in [writer.as_str().as_bytes(), host.as_bytes()].into_iter().chain(roots.iter().map(|r| r.as_os_str().as_bytes())) {
+        for part in [writer.as_str().as_bytes(), host.as_bytes()]
+            .into_iter()
+            .chain(roots.iter().map(|r| r.as_os_str().as_bytes()))
+        {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
@@ -141,7 +144,11 @@ impl Past {
 
     /// What there will be to do, by the last time.
     pub fn totals(&self) -> Totals {
-        if self.snapshot.is_some() { Totals { files: Some(self.files), bytes: Some(self.bytes) } } else { Totals::default() }
+        if self.snapshot.is_some() {
+            Totals { files: Some(self.files), bytes: Some(self.bytes) }
+        } else {
+            Totals::default()
+        }
     }
 
     pub fn is_same(&self, roots: &[Root]) -> bool {

@@ -118,12 +118,7 @@ pub fn backup(
     Err(error)
 }
 
-fn make(
-    repo: &Repository,
-    state: &State,
-    options: &BackupOptions,
-    progress: &dyn Progress,
-) -> Result<BackupReport> {
+fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dyn Progress) -> Result<BackupReport> {
     let (began, started) = (Instant::now(), Time::now());
     let (roots, mut warnings) = resolve_roots(&options.paths)?;
     let excludes = Excludes::new(&options.excludes)?;
@@ -255,7 +250,8 @@ impl Run<'_> {
             return Ok(());
         }
         Err(Error::Usage(
-            "packs were condemned by a prune while this backup ran: run it again, it stores anew only what they held".into(),
+            "packs were condemned by a prune while this backup ran: run it again, it stores anew only what they held"
+                .into(),
         ))
     }
 }
@@ -320,7 +316,8 @@ fn resolve_root(path: &Path) -> Result<PathBuf> {
     use std::os::unix::ffi::OsStrExt;
     let io = |e| Error::io("find", path, e);
     let bytes = path.as_os_str().as_bytes();
-    let whole = bytes.ends_with(b"/") || bytes.ends_with(b"/.") || bytes.ends_with(b"/..") || path.file_name().is_none();
+    let whole =
+        bytes.ends_with(b"/") || bytes.ends_with(b"/.") || bytes.ends_with(b"/..") || path.file_name().is_none();
     if whole {
         return path.canonicalize().map_err(io);
     }

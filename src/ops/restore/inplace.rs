@@ -66,8 +66,7 @@ fn is_whole(run: &Run<'_>, file: &FileState, existing: &Stat, content: Option<&C
         return is_right(run, file, &opened, existing.size_bytes, &piece, None);
     };
     let visited = run.reader.each_record(content, ListOf::File, &mut |record| {
-        let (source, id) =
-            if record.is_hole() { (Source::Hole, None) } else { (Source::Blob(0), Some(record.id)) };
+        let (source, id) = if record.is_hole() { (Source::Hole, None) } else { (Source::Blob(0), Some(record.id)) };
         (piece.source, piece.len_bytes) = (source, record.len_bytes);
         if run.is_stopped() || !is_right(run, file, &opened, existing.size_bytes, &piece, id) {
             return Err(Error::Aborted);

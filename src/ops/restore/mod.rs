@@ -2,9 +2,9 @@
 //!
 //! Three stages, each ahead of the next by one window (some 32 MiB of content or 1,000 objects):
 //!
-//! 1. [`walk`] goes through the trees in order, makes directories, and says what is to be made in them
-//! 2. [`fetch`] compares what exists already, and reads, opens and checks the segments that the window needs
-//! 3. [`write`](mod@write) makes files and all else, then hard links, and gives directories their attributes last
+//! 1. `walk` goes through the trees in order, makes directories, and says what is to be made in them
+//! 2. `fetch` compares what exists already, and reads, opens and checks the segments that the window needs
+//! 3. `write` makes files and all else, then hard links, and gives directories their attributes last
 
 mod content;
 mod cursor;

@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn slices_land_where_they_belong() {
         let file = tempfile::tempfile().unwrap();
-        let bytes: Vec<u8> = (0..2_000_u32).map(|n| n as u8).collect();
+        let bytes: Vec<u8> = (0..2_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         let mut slices: Vec<(u64, &[u8])> = bytes.chunks(3).enumerate().map(|(n, b)| (n as u64 * 3, b)).collect();
         slices.push((3_000, b"end"));
         write_slices(&file, &slices).unwrap();

@@ -103,12 +103,12 @@ impl<F: Fn() + Sync> Progress for OnBatch<F> {
     }
 }
 
-/// A lab in which a file has a name at the beginning and two at the end of a long folder.
+/// A lab in which a file has a name at the beginning and one at the end of a long folder.
 fn linked() -> Lab {
     let lab = Lab::new();
     let source = lab.source();
     write(&source.join("a"), &[b'1'; 3_000]);
-    ["y", "z"].iter().for_each(|name| fs::hard_link(source.join("a"), source.join(name)).unwrap());
+    fs::hard_link(source.join("a"), source.join("z")).unwrap();
     (0..3_000).for_each(|n| write(&source.join(format!("file{n}")), b"x"));
     settle();
     lab
@@ -151,7 +151,8 @@ fn a_file_that_changes_between_two_of_its_names_is_read_again() {
     assert!(changed.load(Ordering::Relaxed));
     settle();
     lab.backup();
-    ["a", "y", "z"].iter().for_each(|name| assert_eq!(content(&lab, name), [b'2'; 3_000], "{name}"));
+    assert_eq!(content(&lab, "a"), [b'2'; 3_000]);
+    assert_eq!(content(&lab, "z"), [b'2'; 3_000]);
 }
 
 #[test]
@@ -168,7 +169,7 @@ fn a_name_that_becomes_another_files_does_not_lend_its_content() {
                 fs::remove_file(a).unwrap();
             }
         });
-        ["y", "z"].iter().for_each(|name| assert_eq!(content(&lab, name), [b'1'; 3_000], "{name}"));
+        assert_eq!(content(&lab, "z"), [b'1'; 3_000]);
         assert_eq!(report.summary.unreadable, u64::from(!is_replaced), "{:?}", report.unreadable);
         if is_replaced {
             assert_eq!(content(&lab, "a"), [b'3'; 3_000]);
@@ -204,7 +205,7 @@ fn what_cannot_be_read_is_named_and_the_rest_is_there() {
     if rustix::process::geteuid().is_root() {
         chown(sandbox.temp.path(), Some(65_534), Some(65_534)).unwrap();
     }
-    locked.iter().for_each(|name| fs::set_permissions(sandbox.path(name), Permissions::from_mode(0o0)).unwrap());
+    locked.iter().for_each(|name| fs::set_permissions(sandbox.path(name), Permissions::from_mode(0o000)).unwrap());
 
     assert_says(&run(&mut as_nobody(&sandbox, &["init"])), 0, &[]);
     for _ in 0..2 {

@@ -49,7 +49,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let filter = options.filter.make()?;
     let (repo, _) = open::repository(context)?;
     repo.keys().need_reader("list what is in a snapshot")?;
-    let statements = repo.statements()?;
+    let statements = repo.statements_for_reading(|error| context.ui.warn(&open::with_causes(error)))?;
     let snapshot = open::snapshot(context, &repo, &statements, &wanted, &filter)?;
     let state = open::synced_state(context, &repo, &statements)?;
     let reader = BlobReader::new(&repo, &state)?;

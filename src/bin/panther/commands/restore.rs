@@ -5,6 +5,7 @@ use crate::cli::Filter;
 use crate::context::Context;
 use crate::open;
 use panther::Result;
+use panther::ops::Progress as _;
 use panther::ops::list::absolute;
 use panther::ops::restore::{RestoreOptions, restore};
 use panther::report::restore::{Body, text};
@@ -73,7 +74,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let owners = owners(options)?;
     let (repo, _) = open::repository(context)?;
     repo.keys().need_reader("restore")?;
-    let statements = repo.statements()?;
+    let statements = repo.statements_for_reading(|error| context.ui.warn(&open::with_causes(error)))?;
     let snapshot = open::snapshot(context, &repo, &statements, &wanted, &filter)?;
     let state = open::synced_state(context, &repo, &statements)?;
     let restore_options = RestoreOptions {

@@ -10,7 +10,6 @@ use panther::ops::list::SnapshotFilter;
 use panther::repo::Repository;
 use panther::repo::snapshots::pick;
 use panther::report::snapshots::{Body, Row, table};
-use panther::state::State;
 use panther::{Error, Result};
 
 /// Options of `snapshots`.
@@ -29,9 +28,9 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let (repo, _) = open::repository(context)?;
     let covers_only = repo.keys().role() == Role::Writer;
     let (rows, bad) = if covers_only {
-        heads(&repo, &open::state(context, &repo)?, &filter, &options.ids)?
+        heads(context, &repo, &filter, &options.ids)?
     } else {
-        whole(&repo, &filter, &options.ids)?
+        whole(context, &repo, &filter, &options.ids)?
     };
     let problems: Vec<String> = bad.iter().map(open::with_causes).collect();
     problems.iter().for_each(|problem| context.ui.warn(problem));
@@ -42,8 +41,8 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
 
 type Found = (Vec<Row>, Vec<Error>);
 
-fn whole(repo: &Repository, filter: &SnapshotFilter, ids: &[String]) -> Result<Found> {
-    let listing = repo.snapshots(&repo.statements()?)?;
+fn whole(context: &Context, repo: &Repository, filter: &SnapshotFilter, ids: &[String]) -> Result<Found> {
+    let listing = repo.snapshots(&repo.statements_for_reading(|error| context.ui.warn(&open::with_causes(error)))?)?;
     let rows = if ids.is_empty() {
         listing.snapshots.iter().filter(|snapshot| filter.matches(snapshot)).map(Row::of).collect()
     } else {
@@ -54,11 +53,12 @@ fn whole(repo: &Repository, filter: &SnapshotFilter, ids: &[String]) -> Result<F
 }
 
 /// What a writer's key can see: the covers of all writers' snapshots.
-fn heads(repo: &Repository, state: &State, filter: &SnapshotFilter, ids: &[String]) -> Result<Found> {
+fn heads(context: &Context, repo: &Repository, filter: &SnapshotFilter, ids: &[String]) -> Result<Found> {
     if filter.needs_reader() {
         return Err(Error::Role { have: "writer", what: "see tags and paths of snapshots" });
     }
-    let statements = repo.statements()?;
+    let state = &open::state(context, repo)?;
+    let statements = repo.statements_for_reading(|error| context.ui.warn(&open::with_causes(error)))?;
     let (mut all, mut bad) = (Vec::new(), Vec::new());
     for writer in repo.writers()? {
         let listing = repo.heads(&writer, state, &statements)?;
