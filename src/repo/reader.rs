@@ -254,10 +254,7 @@ fn check_frame(bytes: &[u8]) -> Result<(), FormatError> {
         }
         _ => 0,
     };
-    if window_bytes > WINDOW_BYTES {
-        return Err(FormatError::Limit { what: "zstd window", actual: window_bytes, limit: WINDOW_BYTES });
-    }
-    Ok(())
+    if window_bytes > WINDOW_BYTES { Err(odd) } else { Ok(()) }
 }
 
 /// A blob, for messages.
