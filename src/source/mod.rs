@@ -3,6 +3,7 @@
 //! Everything is relative to directory handles, never follows a symlink in its last step, and costs as few system
 //! calls as the kernel allows.
 
+pub mod btrfs;
 mod exclude;
 pub mod items;
 mod meta;
