@@ -65,6 +65,8 @@ pub struct Totals {
     pub others: u64,
     /// Content of the files, name by name.
     pub bytes: u64,
+    /// What could not be read and is missing: it is to be tried again.
+    pub unreadable: u64,
 }
 
 impl Totals {
@@ -74,6 +76,7 @@ impl Totals {
         self.dirs += other.dirs;
         self.others += other.others;
         self.bytes += other.bytes;
+        self.unreadable += other.unreadable;
     }
 }
 
@@ -120,7 +123,7 @@ impl RecordBuilder {
         out.extend_from_slice(&stamp.mtime.nanos.to_le_bytes());
         out.extend_from_slice(&stamp.ctime.nanos.to_le_bytes());
         if let Some(t) = totals {
-            for word in [t.files, t.dirs, t.others, t.bytes] {
+            for word in [t.files, t.dirs, t.others, t.bytes, t.unreadable] {
                 out.extend_from_slice(&word.to_le_bytes());
             }
         }
@@ -163,9 +166,10 @@ fn decode_child(bytes: &[u8]) -> Option<(Child, &[u8])> {
     let (totals, rest) = if name_len & HAS_TOTALS == 0 {
         (None, rest)
     } else {
-        let (words, rest) = rest.split_first_chunk::<32>()?;
+        let (words, rest) = rest.split_first_chunk::<40>()?;
         let mut words = words.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
-        let totals = Totals { files: words.next()?, dirs: words.next()?, others: words.next()?, bytes: words.next()? };
+        let [files, dirs, others] = [words.next()?, words.next()?, words.next()?];
+        let totals = Totals { files, dirs, others, bytes: words.next()?, unreadable: words.next()? };
         (Some(totals), rest)
     };
     let name_len = usize::from(name_len & !HAS_TOTALS);
