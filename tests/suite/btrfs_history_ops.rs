@@ -17,9 +17,7 @@ pub type Op = fn(&mut History);
 
 /// Name, weight, what it does.
 pub const OPS: &[(&str, u32, Op)] = &[
-    ("create", 8, |h| {
-        if h.is_full() { unlink(h) } else { h.make_file() }
-    }),
+    ("create", 8, |h| if h.is_full() { unlink(h) } else { h.make_file() }),
     ("create large", 1, create_large),
     ("write", 10, write),
     ("append", 4, append),
@@ -46,9 +44,7 @@ pub const OPS: &[(&str, u32, Op)] = &[
     ("unlink, open", 2, unlink_open),
     ("close", 1, |h| h.removed.clear()),
     ("remove and recreate", 3, recreate),
-    ("make folder", 3, |h| {
-        if h.is_full() { unlink(h) } else { h.make_dir() }
-    }),
+    ("make folder", 3, |h| if h.is_full() { unlink(h) } else { h.make_dir() }),
     ("remove folder", 1, remove_folder),
     ("symlink", 1, |h| {
         let name = h.name();

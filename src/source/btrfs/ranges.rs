@@ -32,15 +32,6 @@ pub enum ChangedRanges {
     Whole,
 }
 
-/// How two lists of extents are compared. The answers differ in what they cost, and may differ in what they give too much.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Method {
-    /// What is written anew, if the sums of bytes show that nothing else has changed; else all.
-    Proportional,
-    /// All.
-    Whole,
-}
-
 impl Delta {
     /// Which bytes of a file may differ from what they were in the parent snapshot.
     ///
@@ -51,44 +42,47 @@ impl Delta {
             return Ok(ChangedRanges::Same);
         }
         let Some((old, new)) = self.both(ino)? else { return Ok(ChangedRanges::Whole) };
-        let small = old.extent_bytes.max(new.extent_bytes) <= WHOLE_MAX_BYTES;
-        self.ranges_by(ino, &old, &new, if small { Method::Whole } else { Method::Proportional })
+        let mut found = None;
+        if old.extent_bytes.max(new.extent_bytes) > WHOLE_MAX_BYTES {
+            found = self.proportional(ino, &old, &new)?;
+        }
+        let found = match found {
+            Some(found) => found,
+            None => self.whole(ino, &old, &new)?,
+        };
+        Ok(self.finish(found, &old, &new))
     }
 
-    /// As [`Delta::changed_ranges`], in the way that is said: for tests that compare the two.
+    /// As [`Delta::changed_ranges`] by each of its two ways: all extents compared, and only those in what was written since,
+    /// if that suffices. For tests that compare the two.
     ///
     /// # Errors
     /// Those of the search.
     #[doc(hidden)]
-    pub fn changed_ranges_by(&self, ino: u64, proportional: bool) -> io::Result<ChangedRanges> {
-        let Some((old, new)) = self.both(ino)? else { return Ok(ChangedRanges::Whole) };
-        self.ranges_by(ino, &old, &new, if proportional { Method::Proportional } else { Method::Whole })
+    pub fn changed_ranges_both_ways(&self, ino: u64) -> io::Result<(ChangedRanges, Option<ChangedRanges>)> {
+        let Some((old, new)) = self.both(ino)? else { return Ok((ChangedRanges::Whole, None)) };
+        let proportional = self.proportional(ino, &old, &new)?;
+        let whole = self.whole(ino, &old, &new)?;
+        Ok((self.finish(whole, &old, &new), proportional.map(|found| self.finish(found, &old, &new))))
     }
 
-    fn ranges_by(&self, ino: u64, old: &InodeItem, new: &InodeItem, method: Method) -> io::Result<ChangedRanges> {
-        let mut found = None;
-        if method == Method::Proportional {
-            found = self.proportional(ino, old, new)?;
-        }
-        let found = match found {
-            Some(found) => found,
-            None => self.whole(ino, old.size_bytes.min(new.size_bytes))?,
-        };
+    fn finish(&self, found: RangeSet, old: &InodeItem, new: &InodeItem) -> ChangedRanges {
         if found.len() > RANGES_MAX {
-            return Ok(ChangedRanges::Whole);
+            return ChangedRanges::Whole;
         }
         // The last block of the shorter one: what is behind its end there need not be zeros.
         let least = old.size_bytes.min(new.size_bytes);
         let from = if old.size_bytes == new.size_bytes { new.size_bytes } else { least - least % self.sector_bytes };
         let ranges = found.finish(from, new.size_bytes);
         if ranges.is_empty() && old.size_bytes == new.size_bytes {
-            return Ok(ChangedRanges::Same);
+            return ChangedRanges::Same;
         }
-        Ok(ChangedRanges::Ranges(ranges))
+        ChangedRanges::Ranges(ranges)
     }
 
     /// Compares all extents, reading both lists side by side.
-    fn whole(&self, ino: u64, end: u64) -> io::Result<RangeSet> {
+    fn whole(&self, ino: u64, old: &InodeItem, new: &InodeItem) -> io::Result<RangeSet> {
+        let end = old.size_bytes.min(new.size_bytes);
         let last = end.saturating_sub(1);
         let mut old = self.parent_tree().extents(ino, 0..=last, 0, LIST_BYTES);
         let mut new = self.new_tree().extents(ino, 0..=last, 0, LIST_BYTES);
