@@ -4,6 +4,7 @@
 mod backup;
 mod btrfs_cases;
 mod btrfs_delta;
+mod btrfs_figures;
 mod btrfs_history;
 mod btrfs_history_ops;
 mod btrfs_kit;
