@@ -155,6 +155,12 @@ fn clones_of_old_extents_are_changes() {
     let shared = run(&other, 65_536..69_632);
     assert!(matches!(shared.kind, PhysicalKind::Data { compression: 0, .. }));
     assert_eq!(shared.kind, run(&one, 8192..12_288).kind, "both read the same place");
+    let PhysicalKind::Data { disk_bytenr, .. } = run(&one, 0..1).kind else { panic!() };
+    let places = delta.places();
+    assert_eq!(places.first(ino_of(&one)).unwrap(), Some(disk_bytenr));
+    let root = open_dir(&source);
+    assert_eq!(btrfs::Places::of(root.as_fd()).unwrap().first(ino_of(&one)).unwrap(), Some(disk_bytenr));
+    assert_eq!(places.first(256).unwrap(), None);
 }
 
 #[test]

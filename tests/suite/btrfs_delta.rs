@@ -6,6 +6,7 @@ use crate::btrfs_walk::{Tally, check_walks, walk};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
+use std::path::Path;
 
 /// How many rounds, from the environment where many are wanted.
 fn rounds(usual: usize) -> usize {
@@ -42,6 +43,10 @@ fn history(lab: &BtrfsLab, seed: u64, rounds: usize) -> Tally {
                 history.release();
                 lab.crash();
             }
+            3 => {
+                history.release();
+                roll_back(lab, &mut history, &source, &parent);
+            }
             _ => {}
         }
         let new = lab.snapshot(&source, &format!("snapshot-{round}"), true);
@@ -63,6 +68,16 @@ fn history(lab: &BtrfsLab, seed: u64, rounds: usize) -> Tally {
     drop(history);
     fs::remove_dir_all(source).ok();
     sum
+}
+
+/// Puts a writable snapshot of the last one backed up in the source's place, as somebody does who wants yesterday back.
+fn roll_back(lab: &BtrfsLab, history: &mut History, source: &Path, parent: &Path) {
+    for nested in history.nested() {
+        lab.delete(&nested);
+    }
+    lab.delete(source);
+    lab.snapshot(parent, "source", false);
+    history.step();
 }
 
 fn add(sum: &mut Tally, tally: Tally) {

@@ -115,13 +115,7 @@ impl History {
         name
     }
 
-    /// Another place for the same tree: after a remount, or where a snapshot of it has taken over.
-    pub fn move_to(&mut self, root: &Path) {
-        self.release();
-        root.clone_into(&mut self.root);
-    }
-
-    /// Closes all that is open.
+    /// Closes all that is open. Then something else may take the place of the subvolume, under its path.
     pub fn release(&mut self) {
         self.nameless.clear();
         self.removed.clear();
@@ -165,7 +159,8 @@ impl History {
             paths.sort();
             for path in paths {
                 let meta = fs::symlink_metadata(&path).unwrap();
-                if meta.dev() != dev {
+                // Nor the empty folders that stand for them in a snapshot, in which nothing can be made.
+                if meta.dev() != dev || meta.ino() == btrfs::STUB_INO {
                     continue;
                 }
                 if meta.is_dir() {
