@@ -1,4 +1,5 @@
 //! Cases that a delta must get right, one by one.
+#![allow(clippy::single_range_in_vec_init)]
 
 use crate::btrfs_kit::{BtrfsLab, delta, name_of, open_dir, run};
 use crate::btrfs_walk::{check, ino_of};

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 const FILES: u64 = 300_000;
 const LARGE_BYTES: u64 = 4 << 30;
+const PAGE: u64 = 16 << 10;
 
 fn measured<T>(what: &str, action: impl FnOnce() -> T) -> T {
     let start = Instant::now();
@@ -91,8 +92,8 @@ fn few_pages_of_a_large_file() {
     lab.snapshot(&source, "before", true);
     let parent = lab.snapshot(&source, "parent", true);
     for n in 0..64_u64 {
-        let at = (n * 0x9e37_79b9_7f4a_7c15 >> 14) % (LARGE_BYTES >> 14) << 14;
-        file.write_all_at(&noise(at + 1, 16 << 10), at).unwrap();
+        let at = (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (LARGE_BYTES / PAGE)) * PAGE;
+        file.write_all_at(&noise(at + 1, PAGE as usize), at).unwrap();
     }
     let new = lab.snapshot(&source, "new", true);
     drop(file);

@@ -1,5 +1,5 @@
 //! Lists of extents, against a model that looks at every byte.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 
 use super::*;
 use proptest::prelude::*;
@@ -56,9 +56,9 @@ fn list() -> impl Strategy<Value = Vec<Extent>> {
     })
 }
 
-fn supply(list: &[Extent]) -> impl FnMut() -> io::Result<Option<Extent>> + use<> {
-    let mut list = list.to_vec().into_iter();
-    move || Ok(list.next())
+fn supply(list: &[Extent]) -> impl FnMut() -> io::Result<Option<Extent>> {
+    let mut list = list.iter();
+    move || Ok(list.next().cloned())
 }
 
 proptest! {
@@ -115,7 +115,7 @@ fn sets_of_ranges() {
     assert_eq!(set.clone().finish(30, 30), [0..8, 10..20]);
     assert_eq!(set.clone().finish(15, 40), [0..8, 10..40], "what is beyond is there whole");
     assert_eq!(set.clone().finish(10, 10), [0..8]);
-    assert_eq!(set.clone().finish(6, 7), [0..7,]);
+    assert_eq!(set.clone().finish(6, 7), [0..7]);
     assert_eq!(RangeSet::default().finish(0, 0), [] as [Range<u64>; 0]);
 }
 
