@@ -2,6 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod backup;
+mod btrfs_cases;
+mod btrfs_delta;
+mod btrfs_figures;
+mod btrfs_history;
+mod btrfs_history_ops;
+mod btrfs_kit;
+mod btrfs_lineage;
+mod btrfs_walk;
 mod cli_basics;
 mod cli_common;
 mod cli_keys;

@@ -208,3 +208,7 @@ pub fn runs(
     }
     Ok(runs)
 }
+
+#[cfg(test)]
+#[path = "extents_tests.rs"]
+mod tests;

@@ -325,3 +325,7 @@ impl RootItem {
 pub fn parse_tree_ids(data: &[u8]) -> Vec<u64> {
     data.as_chunks().0.iter().copied().map(u64::from_le_bytes).collect()
 }
+
+#[cfg(test)]
+#[path = "items_tests.rs"]
+mod tests;

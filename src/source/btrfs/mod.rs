@@ -3,6 +3,7 @@
 mod delta;
 mod extents;
 mod items;
+mod places;
 mod ranges;
 mod record;
 mod subvol;
@@ -11,7 +12,8 @@ mod tree;
 
 pub use delta::{Delta, Standing};
 pub use extents::{PhysicalKind, PhysicalRun};
-pub use ranges::{ChangedRanges, physical_runs};
+pub use places::Places;
+pub use ranges::ChangedRanges;
 pub use record::{ParentRecord, Refused, Which};
 pub use subvol::{
     FsInfo, NestedSubvol, ROOT_INO, STUB_INO, SubvolInfo, Uuid, create_snapshot, create_subvolume, delete_subvolume,

@@ -1,20 +1,15 @@
 //! Which bytes of a changed file may differ.
 
 use super::delta::Delta;
-use super::extents::{PhysicalRun, RangeSet, compare, runs};
+use super::extents::{RangeSet, compare};
 use super::items::{Extent, InodeItem};
-use super::subvol::fs_info;
-use super::tree::{Extents, LOOKUP_BYTES, Tree};
 use std::io;
 use std::ops::Range;
-use std::os::fd::BorrowedFd;
 
 /// Memory of a search over a whole list of extents.
 const LIST_BYTES: usize = 64 << 10;
 /// A file with fewer bytes is compared as a whole: that takes two searches.
 const WHOLE_MAX_BYTES: u64 = 4 << 20;
-/// So far before a place is looked at once for what reaches into it.
-const BACK_BYTES: u64 = 64 << 10;
 /// So many extents of a run are kept in memory.
 const RUN_EXTENTS_MAX: usize = 4096;
 /// A file with more ranges is read as a whole.
@@ -32,15 +27,6 @@ pub enum ChangedRanges {
     Whole,
 }
 
-/// How two lists of extents are compared. The answers differ in what they cost, and may differ in what they give too much.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Method {
-    /// What is written anew, if the sums of bytes show that nothing else has changed; else all.
-    Proportional,
-    /// All.
-    Whole,
-}
-
 impl Delta {
     /// Which bytes of a file may differ from what they were in the parent snapshot.
     ///
@@ -51,44 +37,47 @@ impl Delta {
             return Ok(ChangedRanges::Same);
         }
         let Some((old, new)) = self.both(ino)? else { return Ok(ChangedRanges::Whole) };
-        let small = old.extent_bytes.max(new.extent_bytes) <= WHOLE_MAX_BYTES;
-        self.ranges_by(ino, &old, &new, if small { Method::Whole } else { Method::Proportional })
+        let mut found = None;
+        if old.extent_bytes.max(new.extent_bytes) > WHOLE_MAX_BYTES {
+            found = self.proportional(ino, &old, &new)?;
+        }
+        let found = match found {
+            Some(found) => found,
+            None => self.whole(ino, &old, &new)?,
+        };
+        Ok(self.finish(found, &old, &new))
     }
 
-    /// As [`Delta::changed_ranges`], in the way that is said: for tests that compare the two.
+    /// As [`Delta::changed_ranges`] by each of its two ways: all extents compared, and only those in what was written since,
+    /// if that suffices. For tests that compare the two.
     ///
     /// # Errors
     /// Those of the search.
     #[doc(hidden)]
-    pub fn changed_ranges_by(&self, ino: u64, proportional: bool) -> io::Result<ChangedRanges> {
-        let Some((old, new)) = self.both(ino)? else { return Ok(ChangedRanges::Whole) };
-        self.ranges_by(ino, &old, &new, if proportional { Method::Proportional } else { Method::Whole })
+    pub fn changed_ranges_both_ways(&self, ino: u64) -> io::Result<(ChangedRanges, Option<ChangedRanges>)> {
+        let Some((old, new)) = self.both(ino)? else { return Ok((ChangedRanges::Whole, None)) };
+        let proportional = self.proportional(ino, &old, &new)?;
+        let whole = self.whole(ino, &old, &new)?;
+        Ok((self.finish(whole, &old, &new), proportional.map(|found| self.finish(found, &old, &new))))
     }
 
-    fn ranges_by(&self, ino: u64, old: &InodeItem, new: &InodeItem, method: Method) -> io::Result<ChangedRanges> {
-        let mut found = None;
-        if method == Method::Proportional {
-            found = self.proportional(ino, old, new)?;
-        }
-        let found = match found {
-            Some(found) => found,
-            None => self.whole(ino, old.size_bytes.min(new.size_bytes))?,
-        };
+    fn finish(&self, found: RangeSet, old: &InodeItem, new: &InodeItem) -> ChangedRanges {
         if found.len() > RANGES_MAX {
-            return Ok(ChangedRanges::Whole);
+            return ChangedRanges::Whole;
         }
         // The last block of the shorter one: what is behind its end there need not be zeros.
         let least = old.size_bytes.min(new.size_bytes);
         let from = if old.size_bytes == new.size_bytes { new.size_bytes } else { least - least % self.sector_bytes };
         let ranges = found.finish(from, new.size_bytes);
         if ranges.is_empty() && old.size_bytes == new.size_bytes {
-            return Ok(ChangedRanges::Same);
+            return ChangedRanges::Same;
         }
-        Ok(ChangedRanges::Ranges(ranges))
+        ChangedRanges::Ranges(ranges)
     }
 
     /// Compares all extents, reading both lists side by side.
-    fn whole(&self, ino: u64, end: u64) -> io::Result<RangeSet> {
+    fn whole(&self, ino: u64, old: &InodeItem, new: &InodeItem) -> io::Result<RangeSet> {
+        let end = old.size_bytes.min(new.size_bytes);
         let last = end.saturating_sub(1);
         let mut old = self.parent_tree().extents(ino, 0..=last, 0, LIST_BYTES);
         let mut new = self.new_tree().extents(ino, 0..=last, 0, LIST_BYTES);
@@ -151,97 +140,5 @@ impl Delta {
             old_rest = rest;
         }
         Ok((old_rest == new_rest).then_some(found))
-    }
-
-    /// What a range of a file in the new snapshot is made of, without gaps. For reading once what several files share.
-    ///
-    /// # Errors
-    /// Those of the search.
-    pub fn physical(&self, ino: u64, range: Range<u64>) -> io::Result<Vec<PhysicalRun>> {
-        let mut list = self.new_tree().reaching_into(ino, range.clone(), self.sector_bytes)?;
-        runs(|| list.next(), range, self.sector_bytes)
-    }
-}
-
-/// What a range of the file `ino` in the subvolume of `root`, which must be read-only, is made of, without gaps.
-///
-/// # Errors
-/// Those of the search: `EPERM` without `CAP_SYS_ADMIN`.
-pub fn physical_runs(root: BorrowedFd<'_>, ino: u64, range: Range<u64>) -> io::Result<Vec<PhysicalRun>> {
-    let sector_bytes = u64::from(fs_info(root)?.sector_bytes.max(1));
-    let mut list = Tree(root).reaching_into(ino, range.clone(), sector_bytes)?;
-    runs(|| list.next(), range, sector_bytes)
-}
-
-/// The extents of a file from the one that reaches into a window on.
-struct Reaching<'fd> {
-    first: Option<Extent>,
-    rest: Option<Extents<'fd>>,
-}
-
-impl Reaching<'_> {
-    fn next(&mut self) -> io::Result<Option<Extent>> {
-        match (self.first.take(), &mut self.rest) {
-            (Some(first), _) => Ok(Some(first)),
-            (None, Some(rest)) => rest.next(),
-            (None, None) => Ok(None),
-        }
-    }
-}
-
-impl<'fd> Tree<'fd> {
-    /// The extents that have bytes in `window`, and no others but such as end before it. A search only goes forward, so
-    /// what begins before the window takes some looking for.
-    fn reaching_into(self, ino: u64, window: Range<u64>, sector_bytes: u64) -> io::Result<Reaching<'fd>> {
-        let Some(last) = window.end.checked_sub(1).filter(|last| *last >= window.start) else {
-            return Ok(Reaching { first: None, rest: None });
-        };
-        let from = window.start.saturating_sub(BACK_BYTES);
-        let mut rest = self.extents(ino, from..=last, 0, LOOKUP_BYTES);
-        let mut first = rest.next()?;
-        // Something that begins before the window hides what begins before that.
-        let hidden = first.as_ref().is_some_and(|extent| extent.start <= window.start);
-        if !hidden && from > 0 {
-            let earlier = self.last_before(ino, from)?.filter(|extent| extent.end(sector_bytes) > window.start);
-            if earlier.is_some() {
-                return Ok(Reaching { first: earlier, rest: Some(Extents::after(first, rest)) });
-            }
-        }
-        while let Some(extent) = &first
-            && extent.end(sector_bytes) <= window.start
-        {
-            first = rest.next()?;
-        }
-        Ok(Reaching { first, rest: Some(rest) })
-    }
-
-    /// The last extent that begins before `end`.
-    fn last_before(self, ino: u64, end: u64) -> io::Result<Option<Extent>> {
-        let (mut high, mut step) = (end, BACK_BYTES);
-        while high > 0 {
-            let low = high.saturating_sub(step);
-            if let Some(found) = self.first_extent(ino, low..=high - 1)? {
-                return self.last_between(ino, found, high).map(Some);
-            }
-            high = low;
-            step = step.saturating_mul(4);
-        }
-        Ok(None)
-    }
-
-    /// The last extent that begins at or after `known` and before `high`.
-    fn last_between(self, ino: u64, mut known: Extent, mut high: u64) -> io::Result<Extent> {
-        while high - known.start > BACK_BYTES {
-            let middle = known.start + (high - known.start) / 2;
-            match self.first_extent(ino, middle..=high - 1)? {
-                Some(later) if later.start > known.start => known = later,
-                _ => high = middle,
-            }
-        }
-        let mut rest = self.extents(ino, known.start..=high - 1, 0, LOOKUP_BYTES);
-        while let Some(later) = rest.next()? {
-            known = later;
-        }
-        Ok(known)
     }
 }

@@ -85,9 +85,10 @@ pub struct SubvolInfo {
 }
 
 impl SubvolInfo {
-    /// Whether nothing in it has been changed since it was made.
+    /// Whether it is a snapshot in which nothing has been changed since it was made. Making one ends a transaction, so that
+    /// every change comes in a later one; an empty subvolume may be filled in the transaction that makes it.
     pub fn is_pristine(&self) -> bool {
-        self.ctransid <= self.otransid
+        self.parent_uuid.is_some() && self.ctransid <= self.otransid
     }
 }
 

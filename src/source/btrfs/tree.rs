@@ -173,15 +173,22 @@ pub fn subvolume_by_uuid(fd: BorrowedFd<'_>, uuid: Uuid) -> io::Result<Option<Ro
     let word = |part: &[u8]| part.first_chunk().copied().map_or(0, u64::from_le_bytes);
     let key = Key { object: word(low), kind: kind::UUID_SUBVOL, offset: word(high) };
     let mut cursor = Cursor::new(fd, key..=key, 0, LOOKUP_BYTES).in_tree(u64::from(BTRFS_UUID_TREE_OBJECTID));
-    let Some(item) = cursor.next()? else { return Ok(None) };
+    let item = match cursor.next() {
+        Ok(Some(item)) => item,
+        Ok(None) => return Ok(None),
+        // A file system on which no tree of UUIDs was made yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
     for tree_id in parse_tree_ids(item.data) {
         let first = Key { object: tree_id, kind: kind::ROOT_ITEM, offset: 0 };
         let last = Key { object: tree_id, kind: kind::ROOT_ITEM, offset: u64::MAX };
         let mut cursor = Cursor::new(fd, first..=last, 0, LOOKUP_BYTES).in_tree(u64::from(BTRFS_ROOT_TREE_OBJECTID));
         while let Some(item) = cursor.next()? {
-            let root = RootItem::parse(item.data)?;
-            if root.uuid == uuid.0 {
-                return Ok(Some(root));
+            // Kernels before 3.6 wrote shorter ones, without UUIDs.
+            match RootItem::parse(item.data) {
+                Ok(root) if root.uuid == uuid.0 => return Ok(Some(root)),
+                _ => {}
             }
         }
     }
