@@ -107,7 +107,7 @@ pub struct Leaf {
     pub file_bytes: Option<u64>,
     /// Which change.
     pub change: Change,
-    /// What is in a directory that is taken over as a whole.
+    /// What is in a directory that is taken over as a whole, or what a name counts of a file with several.
     pub totals: Option<Totals>,
 }
 
@@ -124,6 +124,8 @@ pub struct FileDone {
     pub node: Option<Node>,
     /// Which file it is.
     pub inode: InodeKey,
+    /// How many names it has.
+    pub nlink: u64,
     /// Whether another link to it may come.
     pub remember: bool,
     /// Which change.

@@ -214,6 +214,7 @@ impl ReadContext<'_> {
             pieces: Vec::new(),
             node: None,
             inode: InodeKey { region: of.inode.region, ino: stat.ino },
+            nlink: stat.nlink,
             // The name may have become another file's since the folder was read.
             remember: of.remember && of.inode.ino == stat.ino,
             change: of.change,

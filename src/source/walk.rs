@@ -233,8 +233,8 @@ impl<'a, S: Sink> Walk<'a, S> {
             && (self.context.reusable)(inode, &child.entry)
         {
             let file_bytes = (stat.kind == Kind::File).then_some(stat.size_bytes);
-            let Some(Child { name, entry, .. }) = old else { return Ok(()) };
-            let leaf = Leaf { name, stamp, entry, inode, file_bytes, change: Change::Same, totals: None };
+            let Some(Child { name, entry, totals, .. }) = old else { return Ok(()) };
+            let leaf = Leaf { name, stamp, entry, inode, file_bytes, change: Change::Same, totals };
             return self.push(Item::Leaf(Box::new(leaf)));
         }
         if stat.kind == Kind::File {
@@ -354,7 +354,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         if is_dir && here.snapshot.is_some() && stat.ino == STUB_INO {
             return self.stub(name, &stat, here);
         }
-        let old = old.filter(|old| !is_dir && old.totals.is_none());
+        let old = old.filter(|old| !is_dir && old.totals.is_none_or(|totals| !totals.is_dir()));
         self.object(At { dir, name, shown: name }, &stat, looked_at, old, &Place { is_moved, ..*here })
     }
 
@@ -362,7 +362,8 @@ impl<'a, S: Sink> Walk<'a, S> {
     fn unchanged(&self, delta: &Delta, child: &Child, here: &Place<'_>) -> Option<Leaf> {
         let (ino, excludes) = (child.stamp.ino, self.context.excludes);
         let inode = InodeKey { region: here.region, ino };
-        if let Some(totals) = &child.totals {
+        let is_dir = child.totals.is_some_and(|totals| totals.is_dir());
+        if let Some(totals) = child.totals.filter(|_| is_dir) {
             // Below another path other patterns may match.
             let may_differ = here.is_moved && excludes.has_patterns();
             if may_differ
@@ -376,7 +377,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         } else if delta.is_changed(ino) || !(self.context.reusable)(inode, &child.entry) {
             return None;
         }
-        if here.is_moved && excludes.has_patterns() && excludes.matches(&self.path, child.totals.is_some()) {
+        if here.is_moved && excludes.has_patterns() && excludes.matches(&self.path, is_dir) {
             return None;
         }
         let Child { name, stamp, entry, totals } = child.clone();

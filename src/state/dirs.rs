@@ -63,13 +63,23 @@ pub struct Totals {
     pub dirs: u64,
     /// Names of anything else.
     pub others: u64,
-    /// Content of the files, name by name.
+    /// Content of the files. Each name of a file with several has its share, so that together they count once.
     pub bytes: u64,
     /// What could not be read and is missing: it is to be tried again.
     pub unreadable: u64,
 }
 
 impl Totals {
+    /// What one of the `nlink` names of a regular file counts.
+    pub fn of_file(size_bytes: u64, nlink: u64) -> Self {
+        Self { files: 1, bytes: size_bytes / nlink.max(1), ..Self::default() }
+    }
+
+    /// Whether it is that of a directory.
+    pub fn is_dir(&self) -> bool {
+        self.dirs > 0
+    }
+
     /// Adds what another part has.
     pub fn add(&mut self, other: &Self) {
         self.files += other.files;
@@ -89,7 +99,7 @@ pub struct Child {
     pub stamp: Stamp,
     /// Its encoded entry.
     pub entry: Vec<u8>,
-    /// For a directory: what is in it.
+    /// What is in a directory; what a name counts of a file with several.
     pub totals: Option<Totals>,
 }
 
@@ -111,7 +121,7 @@ pub struct RecordBuilder {
 }
 
 impl RecordBuilder {
-    /// Adds a child; with totals if it is a directory.
+    /// Adds a child; with totals if they do not follow from its size.
     pub fn push(&mut self, name: &[u8], stamp: &Stamp, entry: &[u8], totals: Option<&Totals>) {
         let out = &mut self.bytes;
         let has_totals = if totals.is_some() { HAS_TOTALS } else { 0 };

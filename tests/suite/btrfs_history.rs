@@ -160,7 +160,8 @@ impl History {
             for path in paths {
                 let meta = fs::symlink_metadata(&path).unwrap();
                 // Nor the empty folders that stand for them in a snapshot, in which nothing can be made.
-                if meta.dev() != dev || meta.ino() == btrfs::STUB_INO {
+                let is_panthers = path.file_name().is_some_and(|name| name == ".panther");
+                if meta.dev() != dev || meta.ino() == btrfs::STUB_INO || is_panthers {
                     continue;
                 }
                 if meta.is_dir() {

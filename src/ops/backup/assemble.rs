@@ -42,17 +42,18 @@ struct OpenDir {
     totals: Totals,
 }
 
-/// What a child is and holds.
+/// What a child counts.
 enum Held {
-    /// A directory, with all that is below.
-    Folder(Totals),
-    /// Anything else.
-    Inside(Totals),
+    /// This, as nothing else says: a directory, or one of several names of a file.
+    Recorded(Totals),
+    /// This, as its size says.
+    Plain(Totals),
 }
 
-/// What a regular file counts.
-fn one_file(entry: &Entry) -> Totals {
-    Totals { files: 1, bytes: entry.size_bytes(), ..Totals::default() }
+/// What one of the names of a regular file counts.
+fn one_name(entry: &Entry, nlink: u64) -> Held {
+    let totals = Totals::of_file(entry.size_bytes(), nlink);
+    if nlink > 1 { Held::Recorded(totals) } else { Held::Plain(totals) }
 }
 
 impl OpenDir {
@@ -78,8 +79,8 @@ pub(super) struct Assembler<'a, 'w, 'b> {
     progress: &'a dyn Progress,
     dirs: Vec<OpenDir>,
     large: Option<ContentBuilder>,
-    /// Files with several links, as they were read, and what they looked like then: until the next link is met they may have changed.
-    links: HashMap<InodeKey, (Entry, Stamp)>,
+    /// Files with several links, as they were read, what they looked like then, and how many they had: until the next link is met they may have changed.
+    links: HashMap<InodeKey, (Entry, Stamp, u64)>,
     /// Regions in which the content lists of long files are remembered.
     list_regions: &'a HashSet<u64>,
     root: Option<Vec<u8>>,
@@ -228,11 +229,11 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
         self.count_file(done.change, entry.size_bytes(), done.inode);
         let encoded = entry.encode_onto(Vec::new());
         let name = entry.name.clone();
-        let totals = one_file(&entry);
+        let held = one_name(&entry, done.nlink);
         if done.remember {
-            self.links.insert(done.inode, (entry, done.stamp));
+            self.links.insert(done.inode, (entry, done.stamp, done.nlink));
         }
-        self.child(&name, &done.stamp, &encoded, Held::Inside(totals))
+        self.child(&name, &done.stamp, &encoded, held)
     }
 
     /// Something to look at that is not an error.
@@ -257,23 +258,23 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
 
     fn leaf(&mut self, leaf: Leaf) -> Result<()> {
         let held = match (leaf.totals, leaf.file_bytes) {
-            (Some(totals), _) => Held::Folder(totals),
-            (None, Some(bytes)) => {
+            (Some(totals), _) if totals.is_dir() => Held::Recorded(totals),
+            (totals, Some(bytes)) => {
                 self.count_file(leaf.change, bytes, leaf.inode);
-                Held::Inside(Totals { files: 1, bytes, ..Totals::default() })
+                totals.map_or(Held::Plain(Totals::of_file(bytes, 1)), Held::Recorded)
             }
-            (None, None) => Held::Inside(Totals { others: 1, ..Totals::default() }),
+            (_, None) => Held::Plain(Totals { others: 1, ..Totals::default() }),
         };
         self.child(&leaf.name, &leaf.stamp, &leaf.entry, held)
     }
 
     fn again(&mut self, job: Box<ReadJob>, last: bool) -> Result<()> {
         let found = if last { self.links.remove(&job.inode) } else { self.links.get(&job.inode).cloned() };
-        let Some((mut entry, stamp)) = found else { return self.read_again(job) };
+        let Some((mut entry, stamp, nlink)) = found else { return self.read_again(job) };
         entry.name = job.name.to_bytes().to_vec();
         self.count_file(job.change, entry.size_bytes(), job.inode);
         let encoded = entry.encode_onto(Vec::new());
-        self.child(&entry.name, &stamp, &encoded, Held::Inside(one_file(&entry)))
+        self.child(&entry.name, &stamp, &encoded, one_name(&entry, nlink))
     }
 
     /// The name by which a file was to be read has become another's, or nobody's, meanwhile.
@@ -297,14 +298,14 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
             self.failed(Path::new(&path), &too_large(Path::new(&path)));
             return Ok(());
         }
-        let (Held::Inside(totals) | Held::Folder(totals)) = held;
+        let (Held::Recorded(totals) | Held::Plain(totals)) = held;
         let Some(dir) = self.dirs.last_mut() else { return self.end_root(encoded, &totals) };
         dir.totals.add(&totals);
         if dir.stream.is_empty() {
             dir.first_name = name.to_vec();
         }
         dir.stream.extend_from_slice(encoded);
-        dir.record.push(name, stamp, encoded, matches!(held, Held::Folder(_)).then_some(&totals));
+        dir.record.push(name, stamp, encoded, matches!(held, Held::Recorded(_)).then_some(&totals));
         if directory_cut(self.keys.directory_cut_key(), name, dir.stream.len()) {
             self.cut()?;
         }
@@ -348,7 +349,7 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
         let mut entry = end.entry;
         entry.node = Node::Dir(dir.content.finish(&mut self.trees(None))?);
         let encoded = entry.encode_onto(Vec::new());
-        self.child(&entry.name, &end.stamp, &encoded, Held::Folder(totals))
+        self.child(&entry.name, &end.stamp, &encoded, Held::Recorded(totals))
     }
 
     fn end_root(&mut self, encoded: &[u8], totals: &Totals) -> Result<()> {

@@ -154,7 +154,7 @@ impl Sources {
         let mut follow = Vec::new();
         for nested in found {
             let path = subvolume.join(OsStr::from_bytes(&nested.path));
-            let is_ours = path.starts_with(subvolume.join(FOLDER));
+            let is_ours = path.components().any(|part| part.as_os_str() == FOLDER);
             if is_ours || !covered.iter().any(|root| path.starts_with(root)) || is_left_out(wanted.excludes, &path) {
                 continue;
             }
