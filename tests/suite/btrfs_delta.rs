@@ -1,6 +1,6 @@
 //! Random histories: what a delta says, against two full walks.
 
-use crate::btrfs_history::History;
+use crate::btrfs_history::{History, KEPT};
 use crate::btrfs_kit::{BtrfsLab, record, try_delta};
 use crate::btrfs_walk::{Tally, check_walks, walk};
 use rand::{RngExt, SeedableRng};
@@ -21,6 +21,7 @@ fn first_seed() -> u64 {
 fn history(lab: &BtrfsLab, seed: u64, rounds: usize) -> Tally {
     let source = lab.subvolume("source");
     let mut history = History::new(seed, &source);
+    fs::create_dir(source.join(KEPT)).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(!seed);
     let mut sum = Tally::default();
     let mut parent = lab.snapshot(&source, "snapshot-0", true);
@@ -43,13 +44,16 @@ fn history(lab: &BtrfsLab, seed: u64, rounds: usize) -> Tally {
                 history.release();
                 lab.crash();
             }
-            3 => {
+            3 if !parent.starts_with(&source) => {
                 history.release();
                 roll_back(lab, &mut history, &source, &parent);
             }
             _ => {}
         }
-        let new = lab.snapshot(&source, &format!("snapshot-{round}"), true);
+        // Many keep the snapshots of a subvolume in it: the next one then has the folder with the entry of this one.
+        let within = rng.random_range(0..3) == 0;
+        let new = if within { format!("source/{KEPT}/snapshot-{round}") } else { format!("snapshot-{round}") };
+        let new = lab.snapshot(&source, &new, true);
         let what = format!("seed {seed}, round {round}: {:?}", history.take_log());
         let delta = try_delta(&parent, &new, &record_of_parent).unwrap_or_else(|refused| panic!("{refused}; {what}"));
         let new_facts = walk(&new);
@@ -72,10 +76,8 @@ fn history(lab: &BtrfsLab, seed: u64, rounds: usize) -> Tally {
 
 /// Puts a writable snapshot of the last one backed up in the source's place, as somebody does who wants yesterday back.
 fn roll_back(lab: &BtrfsLab, history: &mut History, source: &Path, parent: &Path) {
-    for nested in history.nested() {
-        lab.delete(&nested);
-    }
-    lab.delete(source);
+    // Those that are kept, too: a crash may have brought deleted ones back.
+    history.remove_all(source);
     lab.snapshot(parent, "source", false);
     history.step();
 }

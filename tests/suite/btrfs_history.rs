@@ -22,6 +22,9 @@ const OBJECTS: usize = 160;
 /// … and a file to so many bytes.
 pub const FILE_BYTES: usize = 12 << 20;
 
+/// A folder at the top with this name is left alone: for snapshots of the subvolume within itself, say.
+pub const KEPT: &str = "kept";
+
 /// A subvolume being worked in.
 pub struct History {
     pub(crate) rng: ChaCha8Rng,
@@ -158,6 +161,9 @@ impl History {
             let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
             paths.sort();
             for path in paths {
+                if path == self.root.join(KEPT) {
+                    continue;
+                }
                 let meta = fs::symlink_metadata(&path).unwrap();
                 // Nor the empty folders that stand for them in a snapshot, in which nothing can be made.
                 let is_panthers = path.file_name().is_some_and(|name| name == ".panther");
@@ -286,19 +292,27 @@ impl History {
         }
     }
 
-    /// Subvolumes in this one, the innermost first.
+    /// Subvolumes in this one, the innermost first; without those that are kept.
     pub(crate) fn nested(&self) -> Vec<PathBuf> {
-        let found = btrfs::nested_subvolumes(open_dir(&self.root).as_fd()).unwrap();
+        let mut paths = self.all_nested();
+        paths.retain(|path| !path.starts_with(self.root.join(KEPT)));
+        paths
+    }
+
+    fn all_nested(&self) -> Vec<PathBuf> {
         use std::os::unix::ffi::OsStrExt;
+        let found = btrfs::nested_subvolumes(open_dir(&self.root).as_fd()).unwrap();
         found.iter().rev().map(|n| self.root.join(std::ffi::OsStr::from_bytes(&n.path))).collect()
     }
 
-    /// Removes a folder with all that is in it, subvolumes too.
+    /// Removes a folder, or all of the subvolume, with all that is in it, subvolumes too.
     pub(crate) fn remove_all(&mut self, folder: &Path) {
-        for nested in self.nested() {
-            if nested.starts_with(folder) {
-                btrfs::delete_subvolume(open_dir(nested.parent().unwrap()).as_fd(), &name_of(&nested)).unwrap();
-            }
+        let mut doomed = self.all_nested();
+        if folder == self.root {
+            doomed.push(folder.to_owned());
+        }
+        for subvolume in doomed.iter().filter(|path| path.starts_with(folder)) {
+            btrfs::delete_subvolume(open_dir(subvolume.parent().unwrap()).as_fd(), &name_of(subvolume)).unwrap();
         }
         if folder.exists() {
             fs::remove_dir_all(folder).unwrap();

@@ -126,10 +126,10 @@ impl BtrfsLab {
         path
     }
 
-    /// A snapshot at the top.
-    pub fn snapshot(&self, source: &Path, name: &str, read_only: bool) -> PathBuf {
-        let path = self.path(name);
-        let (source, into) = (open_dir(source), open_dir(&self.root()));
+    /// A snapshot at this path.
+    pub fn snapshot(&self, source: &Path, below: &str, read_only: bool) -> PathBuf {
+        let path = self.path(below);
+        let (source, into) = (open_dir(source), open_dir(path.parent().unwrap()));
         btrfs::create_snapshot(source.as_fd(), into.as_fd(), &name_of(&path), read_only).unwrap();
         path
     }

@@ -214,6 +214,8 @@ fn the_same_snapshot_again() {
     let Some((lab, source)) = source() else { return };
     let parent = lab.snapshot(&source, "parent", true);
     let delta = delta(&parent, &parent);
+    fn is_shared<T: Send + Sync>(_: &T) {}
+    is_shared(&delta);
     assert_eq!((delta.changed_count(), delta.is_dirty_dir(256)), (0, false));
     drop(lab);
 }
