@@ -16,6 +16,7 @@ mod regions;
 mod size;
 pub mod snapshot_folder;
 pub mod walk;
+mod walk_delta;
 mod walk_file;
 mod xattr;
 

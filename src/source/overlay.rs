@@ -4,7 +4,7 @@ use super::btrfs::Delta;
 use super::items::OpenDir;
 use crate::format::entry::Boundary;
 use crate::format::time::Time;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -32,29 +32,20 @@ pub struct SnapshotView {
     pub delta: Option<Arc<Delta>>,
     /// The session that backed the parent up: what was written down later does not describe the parent.
     pub parent_session: u32,
+    /// The inode numbers of what was read of the parent: of anything else what is remembered is older.
+    pub parent_roots: Vec<u64>,
 }
 
 /// All overlays of a run, by the path at which they appear.
 #[derive(Default)]
 pub struct Overlays {
     by_path: BTreeMap<PathBuf, Overlay>,
-    hidden: HashSet<PathBuf>,
 }
 
 impl Overlays {
     /// Adds one, or replaces the one at the same path.
     pub fn insert(&mut self, path: PathBuf, overlay: Overlay) {
         self.by_path.insert(path, overlay);
-    }
-
-    /// Leaves out what is at `path`: the program's own snapshots.
-    pub fn hide(&mut self, path: PathBuf) {
-        self.hidden.insert(path);
-    }
-
-    /// Whether what is at `path` is left out.
-    pub fn is_hidden(&self, path: &Path) -> bool {
-        !self.hidden.is_empty() && self.hidden.contains(path)
     }
 
     /// What is to be read at exactly this path.

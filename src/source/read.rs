@@ -14,11 +14,11 @@ use crate::format::time::Time;
 use crate::id::BlobId;
 use crate::keys::Keyring;
 use crate::state::dirs::Stamp;
+use rustix::fs::SeekFrom;
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use rustix::fs::SeekFrom;
-use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 

@@ -210,8 +210,7 @@ fn what_is_not_remembered_is_said() {
     let content = vec![1; 4096];
     let old = ContentRoot { depth: 1, records: vec![Record { id: id_of(b"gone"), len_bytes: 4096 }] };
     let changed = Changed { size_bytes: 4096, regions: &[0..4096], ranges: &[0..128] };
-    let mut work =
-        Work { content: &content, nodes: &HashMap::new(), out: Vec::new(), read_bytes: 0, whole_nodes: 0 };
+    let mut work = Work { content: &content, nodes: &HashMap::new(), out: Vec::new(), read_bytes: 0, whole_nodes: 0 };
     let done = recut(&changed, &old, &chunker, &mut work, &|e| crate::Error::io("read", "it", e)).unwrap();
     assert_eq!(done, Outcome::Unknown);
 }

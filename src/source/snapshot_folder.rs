@@ -50,9 +50,7 @@ impl SnapshotFolder {
         use std::os::unix::fs::DirBuilderExt;
         let path = root.join(FOLDER);
         match std::fs::DirBuilder::new().mode(0o700).create(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(Error::io("make", path, error));
-            }
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(Error::io("make", path, error)),
             _ => Self::open(&path),
         }
     }
@@ -126,7 +124,8 @@ impl SnapshotFolder {
     pub fn made_for(&self, region: u64) -> Result<Vec<OsString>> {
         let end = format!("-{}", hex(region));
         let mut names = self.names()?;
-        names.retain(|name| name.as_bytes().starts_with(BACKUP.as_bytes()) && name.as_bytes().ends_with(end.as_bytes()));
+        names
+            .retain(|name| name.as_bytes().starts_with(BACKUP.as_bytes()) && name.as_bytes().ends_with(end.as_bytes()));
         Ok(names)
     }
 

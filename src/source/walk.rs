@@ -1,17 +1,18 @@
 //! The ordinary source: a sorted walk. What looks as it did is not read.
 
-use super::btrfs::{Delta, STUB_INO};
+use super::btrfs::{Delta, ROOT_INO, STUB_INO, is_btrfs};
 use super::items::{Batch, Change, DirEnd, InodeKey, Item, Leaf, OpenDir, Sink};
 use super::meta::{Kind, Stat, open_dir_at, readlink_at, stat_at};
 use super::names::{Name, read_names, read_names_and_inodes};
 use super::overlay::{Overlay, Overlays, SnapshotView};
 use super::read::{ReadContext, entry_of, flags_of, stamp_of};
+use super::snapshot_folder::FOLDER;
 use super::{CACHE_TAG_NAME, Excludes, is_cache_dir, xattrs_fd, xattrs_path};
 use crate::error::{Error, Result};
 use crate::format::entry::{Boundary, Entry, Node};
 use crate::format::limits;
 use crate::format::time::Time;
-use crate::state::dirs::{Child, DirKey, DirView, Stamp, Totals};
+use crate::state::dirs::{Child, DirKey, DirView};
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
@@ -50,6 +51,7 @@ pub struct Walk<'a, S> {
     pub(super) batch: Batch,
     pub(super) path: PathBuf,
     pub(super) links: HashMap<InodeKey, u64>,
+    pub(super) included: HashMap<(u64, u64), bool>,
 }
 
 /// Where in the tree the walk is.
@@ -60,12 +62,20 @@ pub(super) struct Place<'a> {
     depth: usize,
     pub snapshot: Option<&'a SnapshotView>,
     /// Whether this lay elsewhere, or was not there, when the parent was backed up.
-    is_moved: bool,
+    pub is_moved: bool,
+    /// Whether what is remembered describes the parent snapshot: not of what was left out then.
+    pub was_included: bool,
+    /// Whether it is the root of a Btrfs subvolume.
+    is_subvolume: bool,
 }
 
 impl<'a> Place<'a> {
+    fn live(region: u64, dev: (u32, u32)) -> Self {
+        Self { region, dev, depth: 0, snapshot: None, is_moved: false, was_included: false, is_subvolume: false }
+    }
+
     pub fn delta(&self) -> Option<&'a Delta> {
-        self.snapshot.and_then(|snapshot| snapshot.delta.as_deref())
+        self.snapshot.filter(|_| self.was_included).and_then(|snapshot| snapshot.delta.as_deref())
     }
 }
 
@@ -133,7 +143,14 @@ pub fn region_of(path: &Path) -> u64 {
 impl<'a, S: Sink> Walk<'a, S> {
     /// A walk that puts its items into `sink`.
     pub fn new(context: &'a WalkContext<'a>, sink: S) -> Self {
-        Self { context, sink, batch: Batch::default(), path: PathBuf::new(), links: HashMap::new() }
+        Self {
+            context,
+            sink,
+            batch: Batch::default(),
+            path: PathBuf::new(),
+            links: HashMap::new(),
+            included: HashMap::new(),
+        }
     }
 
     /// Walks the roots, which are absolute, sorted, and not below one another. A root that is not there fails like any other object.
@@ -167,7 +184,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             Arc::new(OpenDir { fd: OwnedFd::from(std::fs::File::open(parent).map_err(io)?), path: parent.to_owned() });
         let looked_at = Time::now();
         let stat = stat_at(parent.fd.as_fd(), &name).map_err(io)?;
-        let place = Place { region: region_of(root), dev: stat.dev, depth: 0, snapshot: None, is_moved: false };
+        let place = Place::live(region_of(root), stat.dev);
         // A root has no name in the format, and nothing is remembered of it: only of what it contains.
         let at = At { dir: &parent, name: &name, shown: shown(&name) };
         self.object(at, &stat, looked_at, None, &place)
@@ -181,7 +198,8 @@ impl<'a, S: Sink> Walk<'a, S> {
             Ok(stat) => stat,
             Err(error) => return self.fail(Error::io("read", self.path.clone(), error)),
         };
-        let place = Place { region: overlay.region, dev: stat.dev, depth, snapshot, is_moved: false };
+        let was_included = snapshot.is_some_and(|snapshot| snapshot.parent_roots.contains(&stat.ino));
+        let place = Place { depth, snapshot, was_included, ..Place::live(overlay.region, stat.dev) };
         let at = At { dir: &overlay.dir, name: &overlay.name, shown };
         if stat.kind != Kind::Dir {
             return self.object(at, &stat, looked_at, None, &place);
@@ -290,7 +308,8 @@ impl<'a, S: Sink> Walk<'a, S> {
             entry.boundary = Some(boundary_of(&fd, stat));
         }
         let region = if crossed { region_of(&self.path) } else { place.region };
-        let here = Place { region, dev: stat.dev, depth: place.depth + 1, ..*place };
+        let is_subvolume = stat.ino == ROOT_INO && is_btrfs(fd.as_fd());
+        let here = Place { region, dev: stat.dev, depth: place.depth + 1, is_subvolume, ..*place };
         let key = DirKey { region, ino: stat.ino };
         let cache = self.context.excludes.leaves_out_caches() && is_cache_dir(fd.as_fd());
         let left_out = crossed && self.context.excludes.one_file_system();
@@ -316,7 +335,8 @@ impl<'a, S: Sink> Walk<'a, S> {
     fn child(&mut self, dir: &Arc<OpenDir>, found: Name<'_>, old: &mut Remembered<'_>, here: &Place<'a>) -> Result<()> {
         let name = found.name;
         let excludes = self.context.excludes;
-        if self.context.overlays.is_hidden(&self.path) {
+        if here.is_subvolume && name.to_bytes() == FOLDER.as_bytes() {
+            // The program's own snapshots.
             return Ok(());
         }
         if let Some(overlay) = self.context.overlays.at(&self.path) {
@@ -354,54 +374,12 @@ impl<'a, S: Sink> Walk<'a, S> {
         if is_dir && here.snapshot.is_some() && stat.ino == STUB_INO {
             return self.stub(name, &stat, here);
         }
+        let mut was_included = here.was_included;
+        if let (true, Some(delta)) = (is_moved && is_dir, here.delta()) {
+            was_included = self.was_included(delta, here, stat.ino)?;
+        }
         let old = old.filter(|old| !is_dir && old.totals.is_none_or(|totals| !totals.is_dir()));
-        self.object(At { dir, name, shown: name }, &stat, looked_at, old, &Place { is_moved, ..*here })
-    }
-
-    /// A child that is as it was in the parent snapshot, by the file system's own word.
-    fn unchanged(&self, delta: &Delta, child: &Child, here: &Place<'_>) -> Option<Leaf> {
-        let (ino, excludes) = (child.stamp.ino, self.context.excludes);
-        let inode = InodeKey { region: here.region, ino };
-        let is_dir = child.totals.is_some_and(|totals| totals.is_dir());
-        if let Some(totals) = child.totals.filter(|_| is_dir) {
-            // Below another path other patterns may match.
-            let may_differ = here.is_moved && excludes.has_patterns();
-            if may_differ
-                || !self.context.takes_folders_over
-                || totals.unreadable > 0
-                || delta.is_dirty_dir(ino)
-                || self.context.overlays.leads_to(&self.path)
-            {
-                return None;
-            }
-        } else if delta.is_changed(ino) || !(self.context.reusable)(inode, &child.entry) {
-            return None;
-        }
-        if here.is_moved && excludes.has_patterns() && excludes.matches(&self.path, is_dir) {
-            return None;
-        }
-        let Child { name, stamp, entry, totals } = child.clone();
-        let file_bytes = (Entry::kind_of(&entry) == Some(Kind::File)).then_some(stamp.size_bytes);
-        Some(Leaf { name, stamp, entry, inode, file_bytes, change: Change::Same, totals })
-    }
-
-    /// Where a subvolume that is not part of a snapshot was: an empty folder, whose times mean nothing.
-    fn stub(&mut self, name: &CStr, stat: &Stat, here: &Place<'_>) -> Result<()> {
-        let owners = self.context.read.owners;
-        let mut entry = entry_of(name.to_bytes(), stat, Node::Dir(Default::default()), Vec::new(), owners);
-        (entry.mtime, entry.btime) = (Time { secs: 0, nanos: 0 }, None);
-        entry.boundary = Some(Boundary::Subvolume);
-        let stamp = Stamp { ino: stat.ino, size_bytes: 0, mtime: entry.mtime, ctime: entry.mtime };
-        let leaf = Leaf {
-            name: name.to_bytes().to_vec(),
-            stamp,
-            entry: entry.encode_onto(Vec::new()),
-            inode: InodeKey { region: here.region, ino: stat.ino },
-            file_bytes: None,
-            change: Change::Same,
-            totals: Some(Totals { dirs: 1, ..Totals::default() }),
-        };
-        self.push(Item::Leaf(Box::new(leaf)))
+        self.object(At { dir, name, shown: name }, &stat, looked_at, old, &Place { is_moved, was_included, ..*here })
     }
 }
 
@@ -409,7 +387,6 @@ impl<'a, S: Sink> Walk<'a, S> {
 fn shown(name: &CStr) -> &CStr {
     if name == c"." { c"root" } else { name }
 }
-
 
 /// Btrfs gives the root of every subvolume the inode number 256.
 fn boundary_of(fd: &OwnedFd, stat: &Stat) -> Boundary {

@@ -40,7 +40,8 @@ impl<'a, S: Sink> Walk<'a, S> {
     ) -> Result<()> {
         let as_of = place.snapshot.map(|snapshot| snapshot.taken);
         let (dir, name) = (Arc::clone(at.dir), at.name.to_owned());
-        let mut job = Box::new(ReadJob { dir, name, size_bytes: stat.size_bytes, inode, remember: false, change, as_of });
+        let mut job =
+            Box::new(ReadJob { dir, name, size_bytes: stat.size_bytes, inode, remember: false, change, as_of });
         if stat.nlink > 1 {
             if let Some(left) = self.links.get_mut(&inode) {
                 *left -= 1;
@@ -84,12 +85,15 @@ impl<'a, S: Sink> Walk<'a, S> {
     }
 
     /// The content that a changed file had in the parent snapshot, and what of it may have changed.
-    fn earlier(&self, inode: InodeKey, place: &Place<'_>) -> Result<Option<(Node, ChangedRanges)>> {
+    fn earlier(&mut self, inode: InodeKey, place: &Place<'a>) -> Result<Option<(Node, ChangedRanges)>> {
         let (Some(snapshot), Some(view)) = (place.snapshot, self.context.memory) else { return Ok(None) };
-        let Some(delta) = snapshot.delta.as_deref() else { return Ok(None) };
+        let Some(delta) = place.delta() else { return Ok(None) };
         // What cannot be found out is read.
         let names = delta.old_names(inode.ino).unwrap_or_default();
         for (folder, name) in names {
+            if !self.was_included(delta, place, folder)? {
+                continue;
+            }
             let found = view.child(DirKey { region: inode.region, ino: folder }, &name)?;
             let Some((session, child)) = found else { continue };
             // What a later run that was killed wrote down is not what the parent snapshot has.
@@ -110,9 +114,9 @@ impl<'a, S: Sink> Walk<'a, S> {
 
     /// Only its metadata have changed.
     fn same_content(&mut self, job: &ReadJob, node: Node) -> Result<()> {
-        let done = self.open(job).and_then(|(file, stat, looked_at)| {
-            self.context.read.without_content(&file, &stat, looked_at, job)
-        });
+        let done = self
+            .open(job)
+            .and_then(|(file, stat, looked_at)| self.context.read.without_content(&file, &stat, looked_at, job));
         match done {
             Ok(done) => self.push(Item::File(Box::new(FileDone { node: Some(node), ..done }))),
             Err(error) => self.fail(Error::io("read", self.path.clone(), error)),

@@ -5,10 +5,12 @@ use crate::btrfs_kit::BtrfsLab;
 use crate::common::Lab;
 use crate::generations::manifest::Manifest;
 use panther::Error;
+use panther::format::entry::{Entry, Node};
 use panther::id::ObjectId;
 use panther::ops::backup::{BackupOptions, BackupReport, SnapshotMode, backup};
 use panther::ops::restore::{RestoreOptions, restore};
 use panther::ops::{Progress, Silent, Totals};
+use panther::repo::reader::BlobReader;
 use panther::repo::snapshots::Snapshot;
 use panther::source::ExcludeOptions;
 use panther::source::btrfs::subvol_info;
@@ -16,6 +18,7 @@ use panther::state::State;
 use panther::target::OwnerMap;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -70,7 +73,14 @@ fn left(source: &Path, regions: usize) -> PathBuf {
 }
 
 /// Reads all of the snapshot that was backed up, with a state that knows nothing: the trees must be the same.
-fn assert_as_if_all_were_read(lab: &Lab, source: &Path, taken: &Path, id: ObjectId, excludes: &ExcludeOptions, what: &str) {
+fn assert_as_if_all_were_read(
+    lab: &Lab,
+    source: &Path,
+    taken: &Path,
+    id: ObjectId,
+    excludes: &ExcludeOptions,
+    what: &str,
+) {
     let folder = lab.folder.path().join("other state");
     let state = State::open(&folder, &lab.repo.keys().repo()).unwrap();
     let options = BackupOptions {
@@ -86,13 +96,48 @@ fn assert_as_if_all_were_read(lab: &Lab, source: &Path, taken: &Path, id: Object
     std::fs::remove_dir_all(folder).unwrap();
     let (ours, theirs) = (snapshot(lab, id).manifest, snapshot(lab, full.snapshot.unwrap()).manifest);
     if ours.roots != theirs.roots {
-        println!("{:?}\n{:?}", ours.roots, theirs.roots);
+        print_differences(lab, &ours.roots[0].entry, &theirs.roots[0].entry, String::new());
         keep_for_a_look(lab, source);
-        panic!("{what}: reading everything gives something else ({} and {})", id.short(), full.snapshot.unwrap().short());
+        panic!(
+            "{what}: reading everything gives something else ({} and {})",
+            id.short(),
+            full.snapshot.unwrap().short()
+        );
     }
     assert_eq!(full.summary.data_blobs, 0, "{what}: reading everything finds something that was not stored");
     let counts = |s: &panther::format::snapshot::Summary| (s.files, s.dirs, s.others, s.source_bytes);
     assert_eq!(counts(&ours.summary), counts(&theirs.summary), "{what}");
+}
+
+/// Names what differs between two trees.
+fn print_differences(lab: &Lab, ours: &Entry, theirs: &Entry, path: String) {
+    if ours == theirs {
+        return;
+    }
+    let blank = |entry: &Entry| Entry { node: Node::Fifo, ..entry.clone() };
+    if let (Node::Dir(ours_below), Node::Dir(theirs_below)) = (&ours.node, &theirs.node)
+        && blank(ours) == blank(theirs)
+    {
+        let reader = BlobReader::new(&lab.repo, &lab.state).unwrap();
+        let mut children: [BTreeMap<Vec<u8>, Entry>; 2] = Default::default();
+        for (list, root) in children.iter_mut().zip([ours_below, theirs_below]) {
+            let mut add = |entry: Entry| {
+                list.insert(entry.name.clone(), entry);
+                Ok(())
+            };
+            reader.each_entry(root, &mut add).unwrap();
+        }
+        drop(reader);
+        for name in children[0].keys().chain(children[1].keys().filter(|name| !children[0].contains_key(*name))) {
+            let below = format!("{path}/{}", name.escape_ascii());
+            match (children[0].get(name), children[1].get(name)) {
+                (Some(ours), Some(theirs)) => print_differences(lab, ours, theirs, below),
+                (ours, theirs) => println!("{below}: {} {}", ours.is_some(), theirs.is_some()),
+            }
+        }
+        return;
+    }
+    println!("{path}:\n  {ours:?}\n  {theirs:?}");
 }
 
 /// Locks all regions, as a backup does that is running.
@@ -171,8 +216,7 @@ fn live_through(seed: u64, rounds: u64, mkfs: &[&str], mount: &str) {
         match chance.random_range(0..10) {
             // A run that is stopped somewhere, then more changes.
             0..3 => {
-                let listener =
-                    Listener { stop_after_files: Some(chance.random_range(0..60)), ..Listener::default() };
+                let listener = Listener { stop_after_files: Some(chance.random_range(0..60)), ..Listener::default() };
                 match backup(&lab.repo, &lab.state, &options, &listener) {
                     Err(Error::Interrupted) | Ok(_) => {}
                     Err(error) => panic!("{what}: {error}"),

@@ -295,7 +295,9 @@ impl History {
     /// Subvolumes in this one, the innermost first; without those that are kept.
     pub(crate) fn nested(&self) -> Vec<PathBuf> {
         let mut paths = self.all_nested();
-        paths.retain(|path| !path.starts_with(self.root.join(KEPT)));
+        paths.retain(|path| {
+            !path.starts_with(self.root.join(KEPT)) && !path.components().any(|part| part.as_os_str() == ".panther")
+        });
         paths
     }
 

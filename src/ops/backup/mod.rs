@@ -164,7 +164,16 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
     progress.stage("back up", past.totals());
     let dedup = Mutex::new(Dedup::new(state.blob_view()?, statements.condemned.clone()));
     let session = if options.dry_run { 0 } else { state.begin_session()? };
-    let run = Run { repo, state, options, signer: &signer, statements: &statements, memory: &memory, sources: &sources, progress };
+    let run = Run {
+        repo,
+        state,
+        options,
+        signer: &signer,
+        statements: &statements,
+        memory: &memory,
+        sources: &sources,
+        progress,
+    };
     let has_delta = sources.has_delta();
     let (mut made, stats) = run.store(&roots, &excludes, session, &dedup)?;
     add_stats(&mut made.summary, &stats);

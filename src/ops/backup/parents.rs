@@ -16,6 +16,8 @@ pub(super) struct ParentNote {
     pub record: ParentRecord,
     pub session: u32,
     pub runs_since_full: u32,
+    /// The inode numbers of what was read of it.
+    pub roots: Vec<u64>,
     pub path: PathBuf,
 }
 
@@ -29,11 +31,14 @@ impl ParentNote {
         let decode = || {
             let (record, rest) = bytes.split_at_checked(ParentRecord::ENCODED_BYTES)?;
             let (session, rest) = rest.split_first_chunk()?;
-            let (runs, path) = rest.split_first_chunk()?;
+            let (runs, rest) = rest.split_first_chunk()?;
+            let (count, rest) = rest.split_first_chunk()?;
+            let (roots, path) = rest.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(8)?)?;
             Some(Self {
                 record: ParentRecord::decode(record)?,
                 session: u32::from_le_bytes(*session),
                 runs_since_full: u32::from_le_bytes(*runs),
+                roots: roots.as_chunks::<8>().0.iter().map(|ino| u64::from_le_bytes(*ino)).collect(),
                 path: OsString::from_vec(path.to_vec()).into(),
             })
         };
@@ -44,6 +49,8 @@ impl ParentNote {
         let mut value = self.record.encode();
         value.extend_from_slice(&self.session.to_le_bytes());
         value.extend_from_slice(&self.runs_since_full.to_le_bytes());
+        value.extend_from_slice(&(self.roots.len() as u32).to_le_bytes());
+        self.roots.iter().for_each(|ino| value.extend_from_slice(&ino.to_le_bytes()));
         value.extend_from_slice(self.path.as_os_str().as_bytes());
         state.set_notes(&[(Self::name(region), value)])
     }
@@ -77,7 +84,7 @@ pub(super) fn newest_in(folder: &Path, live: &File) -> Result<PathBuf> {
             newest = Some((info.otime, path));
         }
     }
-    newest.map(|(_, path)| path).ok_or_else(|| {
-        Error::Usage(format!("there is no read-only snapshot of the subvolume in {}", folder.display()))
-    })
+    newest
+        .map(|(_, path)| path)
+        .ok_or_else(|| Error::Usage(format!("there is no read-only snapshot of the subvolume in {}", folder.display())))
 }

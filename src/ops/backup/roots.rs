@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn mount_points_with_odd_names() {
-        let table = b"36 35 98:0 / /mnt\\040a\\134b rw - ext3 /dev/root rw\n37 36 0:5 / /x rw - proc proc rw\n\nshort\n";
+        let table =
+            b"36 35 98:0 / /mnt\\040a\\134b rw - ext3 /dev/root rw\n37 36 0:5 / /x rw - proc proc rw\n\nshort\n";
         let points: Vec<PathBuf> = mount_points(table).collect();
         assert_eq!(points, [PathBuf::from("/mnt a\\b"), PathBuf::from("/x")]);
     }

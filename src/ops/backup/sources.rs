@@ -6,9 +6,7 @@ use crate::error::{Error, Result};
 use crate::format::entry::Boundary;
 use crate::format::time::Time;
 use crate::ops::Progress;
-use crate::source::btrfs::{
-    Delta, ParentRecord, SubvolInfo, is_subvolume_root, nested_subvolumes, subvol_info,
-};
+use crate::source::btrfs::{Delta, ParentRecord, SubvolInfo, is_subvolume_root, nested_subvolumes, subvol_info};
 use crate::source::items::OpenDir;
 use crate::source::overlay::{Overlay, Overlays, SnapshotView};
 use crate::source::snapshot_folder::{FOLDER, RegionLock, SnapshotFolder};
@@ -52,6 +50,8 @@ struct Subvolume {
     record: Option<ParentRecord>,
     delta: Option<Arc<Delta>>,
     runs_since_full: u32,
+    /// The inode numbers of what is read of it.
+    roots: Vec<u64>,
     folder: Option<SnapshotFolder>,
     lock: Option<RegionLock>,
     /// The name of a snapshot that this run has taken, until it is kept.
@@ -186,7 +186,6 @@ impl Sources {
     fn add(&mut self, wanted: &Wanted<'_>, subvolume: &Path, inner: &[PathBuf], is_root: bool) -> Result<()> {
         let region = region_in(subvolume, inner, &wanted.excludes_id);
         let live = File::open(subvolume).map_err(|e| Error::io("open", subvolume, e))?;
-        self.overlays.hide(subvolume.join(FOLDER));
         let mut lock = None;
         let mut own = None;
         let (path, folder) = match wanted.mode {
@@ -209,6 +208,7 @@ impl Sources {
             record: None,
             delta: None,
             runs_since_full: 0,
+            roots: Vec::new(),
             folder,
             lock,
             own,
@@ -221,23 +221,30 @@ impl Sources {
         if !info.read_only {
             return Err(Error::Usage(format!("the snapshot {} is not read-only", path.display())));
         }
-        let (delta, session, runs) = self.delta(wanted, subvolume, region, &snapshot)?;
+        let found = self.delta(wanted, subvolume, region, &snapshot)?;
+        let (delta, note) = found.map_or((None, None), |(delta, note)| (Some(delta), Some(note)));
         let delta = delta.map(Arc::new);
         if let Some(added) = self.subvolumes.last_mut() {
             added.record = Some(ParentRecord::from(&info));
             added.delta.clone_from(&delta);
-            added.runs_since_full = runs;
+            added.runs_since_full = note.as_ref().map_or(0, |note| note.runs_since_full + 1);
         }
         self.taken = Some(self.taken.map_or(info.otime, |taken| taken.min(info.otime)));
         self.list_regions.insert(region);
+        let (session, parent_roots) = note.map_or((0, Vec::new()), |note| (note.session, note.roots));
+        let mut roots = Vec::new();
         for inner in inner {
-            let view = SnapshotView { taken: info.otime, delta: delta.clone(), parent_session: session };
-            self.overlay(&live, &snapshot, subvolume, inner, region, view)?;
+            let parent_roots = parent_roots.clone();
+            let view = SnapshotView { taken: info.otime, delta: delta.clone(), parent_session: session, parent_roots };
+            roots.push(self.overlay(&live, &snapshot, subvolume, inner, region, view)?);
+        }
+        if let Some(added) = self.subvolumes.last_mut() {
+            added.roots = roots;
         }
         Ok(())
     }
 
-    /// One path of a subvolume, which must be the same object in the snapshot.
+    /// One path of a subvolume, which must be the same object in the snapshot. Returns its inode number.
     fn overlay(
         &mut self,
         live: &File,
@@ -246,7 +253,7 @@ impl Sources {
         inner: &Path,
         region: u64,
         view: SnapshotView,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let at = joined(subvolume, inner);
         let io = |e: rustix::io::Errno| Error::io("open in the snapshot", &at, e);
         let (folder, name) = match (inner.parent(), inner.file_name()) {
@@ -262,16 +269,16 @@ impl Sources {
         let here = rustix::fs::openat(live, folder, flags, Mode::empty()).map_err(io)?;
         let ino = |dir: &OwnedFd| stat_at(dir.as_fd(), &name).map(|stat| stat.ino);
         let (in_snapshot, in_live) = (ino(&fd), ino(&here));
-        if in_snapshot.is_err() && in_live.is_ok() {
+        let Ok(root) = in_snapshot else {
             return Err(Error::Usage(format!("{} is not in the snapshot", at.display())));
-        }
-        if is_own && in_snapshot.ok() != in_live.ok() {
+        };
+        if is_own && in_live.ok() != Some(root) {
             return Err(Error::Usage(format!("{} is bound from elsewhere: name what it is bound to", at.display())));
         }
         let dir = Arc::new(OpenDir { fd, path: at.parent().unwrap_or(Path::new("/")).to_owned() });
         let overlay = Overlay { dir, name, region, boundary: Some(Boundary::Subvolume), snapshot: Some(view) };
         self.overlays.insert(at, overlay);
-        Ok(())
+        Ok(root)
     }
 
     /// What has changed since the snapshot before; nothing if that cannot be said, with a line why.
@@ -281,42 +288,41 @@ impl Sources {
         subvolume: &Path,
         region: u64,
         snapshot: &OwnedFd,
-    ) -> Result<(Option<Delta>, u32, u32)> {
-        let none = (None, 0, 0);
-        let Some(last) = self.subvolumes.last() else { return Ok(none) };
+    ) -> Result<Option<(Delta, ParentNote)>> {
+        let Some(last) = self.subvolumes.last() else { return Ok(None) };
         let is_alone = last.own.is_none() || last.lock.is_some();
         let say = |why: &str| {
             wanted.progress.note(&format!("{}: everything is looked at, because {why}", subvolume.display()));
         };
         if !wanted.uses_memory {
-            return Ok(none);
+            return Ok(None);
         }
         let Some(note) = ParentNote::recall(wanted.state, region)? else {
             say("there is no earlier backup of it from a snapshot on this machine");
-            return Ok(none);
+            return Ok(None);
         };
         if !is_alone {
             say("another backup of it is running");
-            return Ok(none);
+            return Ok(None);
         }
         if note.runs_since_full + 1 >= FULL_EVERY {
             say("that is done once in a while");
-            return Ok(none);
+            return Ok(None);
         }
         let Ok(parent) = open_dir(&note.path) else {
             say(&format!("the snapshot before, {}, is gone", note.path.display()));
-            return Ok(none);
+            return Ok(None);
         };
         let new = snapshot.try_clone().map_err(|e| Error::io("open", subvolume, e))?;
         match Delta::open(parent, new, &note.record) {
-            Ok(Ok(delta)) => Ok((Some(delta), note.session, note.runs_since_full + 1)),
+            Ok(Ok(delta)) => Ok(Some((delta, note))),
             Ok(Err(refused)) => {
                 say(&refused.to_string());
-                Ok(none)
+                Ok(None)
             }
             Err(error) => {
                 say(&format!("the file system does not tell what has changed: {error}"));
-                Ok(none)
+                Ok(None)
             }
         }
     }
@@ -361,6 +367,7 @@ impl Sources {
                 record,
                 session,
                 runs_since_full: subvolume.runs_since_full,
+                roots: subvolume.roots.clone(),
                 path: subvolume.path.clone(),
             };
             note.remember(state, subvolume.region)?;
