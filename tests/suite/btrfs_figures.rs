@@ -43,8 +43,8 @@ fn walk_ways(lab: &BtrfsLab, parent: &Path, new: &Path) {
             run("btrfs", words!["send", "-q", "--no-data", "-f", stream, "-p", parent, new]);
         });
         cool();
-        measured(&format!("find -size +1T (a stat each, one thread), {state}"), || {
-            run("find", words![new, "-size", "+1T"]);
+        measured(&format!("find -newermt (a stat each, one thread), {state}"), || {
+            run("find", words![new, "-newermt", "2100-01-01"]);
         });
     }
 }

@@ -3,11 +3,14 @@
 use super::delta::Delta;
 use super::extents::{RangeSet, compare};
 use super::items::{Extent, InodeItem};
+use super::tree::LOOKUP_BYTES;
 use std::io;
 use std::ops::Range;
 
 /// Memory of a search over a whole list of extents.
 const LIST_BYTES: usize = 64 << 10;
+/// The list of a file with fewer bytes mostly fits less.
+const SMALL_BYTES: u64 = 256 << 10;
 /// A file with fewer bytes is compared as a whole: that takes two searches.
 const WHOLE_MAX_BYTES: u64 = 4 << 20;
 /// So many extents of a run are kept in memory.
@@ -79,8 +82,10 @@ impl Delta {
     fn whole(&self, ino: u64, old: &InodeItem, new: &InodeItem) -> io::Result<RangeSet> {
         let end = old.size_bytes.min(new.size_bytes);
         let last = end.saturating_sub(1);
-        let mut old = self.parent_tree().extents(ino, 0..=last, 0, LIST_BYTES);
-        let mut new = self.new_tree().extents(ino, 0..=last, 0, LIST_BYTES);
+        let small = old.extent_bytes.max(new.extent_bytes) <= SMALL_BYTES;
+        let buffer_bytes = if small { LOOKUP_BYTES } else { LIST_BYTES };
+        let mut old = self.parent_tree().extents(ino, 0..=last, 0, buffer_bytes);
+        let mut new = self.new_tree().extents(ino, 0..=last, 0, buffer_bytes);
         let mut found = RangeSet::default();
         compare(|| old.next(), || new.next(), 0..end, self.sector_bytes, &mut found)?;
         Ok(found)
