@@ -1,6 +1,10 @@
 //! All integration tests in one program: linking is the slow part.
 #![allow(clippy::unwrap_used)]
 
+mod b2_faults;
+mod b2_kit;
+mod b2_lab;
+mod b2_weather;
 mod backup;
 mod cli_basics;
 mod cli_common;
