@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod backup;
+mod check_data;
 mod cli_basics;
 mod cli_common;
 mod cli_keys;

@@ -2,6 +2,7 @@
 
 use super::catalogue::{Catalogue, Loss, Pack, Spot};
 use super::report::{FindingKind as Kind, Findings, describe, lock, twice};
+use crate::egress::Meter;
 use crate::error::{Error, FormatError, Result, StoreError};
 use crate::format::header::BlobKind;
 use crate::format::pack::PREAMBLE_BYTES;
@@ -44,15 +45,16 @@ pub(super) struct TreeBlobs<'a> {
     pub repo: &'a Repository,
     pub catalogue: &'a Catalogue,
     pub findings: &'a Findings<'a>,
+    pub meter: &'a Meter,
     pub read_bytes: AtomicU64,
     seals: Mutex<HashMap<u32, Arc<PackSeal>>>,
     cache: Mutex<Cache>,
 }
 
 impl<'a> TreeBlobs<'a> {
-    pub fn new(repo: &'a Repository, catalogue: &'a Catalogue, findings: &'a Findings<'a>) -> Self {
+    pub fn new(repo: &'a Repository, catalogue: &'a Catalogue, findings: &'a Findings<'a>, meter: &'a Meter) -> Self {
         let (seals, cache, read_bytes) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
-        Self { repo, catalogue, findings, read_bytes, seals, cache }
+        Self { repo, catalogue, findings, meter, read_bytes, seals, cache }
     }
 
     /// A tree blob from any copy that is good. What is wrong with a copy becomes a finding.
@@ -71,7 +73,7 @@ impl<'a> TreeBlobs<'a> {
     /// The blob at this place. If it is not there, the place is marked as bad, so that it is not found again.
     fn copy(&self, spot: &Spot, id: &BlobId) -> Option<Blob> {
         let pack = self.catalogue.packs.get(spot.pack as usize)?;
-        let seal = match twice(|| self.seal(spot.pack, pack)) {
+        let seal = match twice(self.findings, || self.seal(spot.pack, pack)) {
             Ok(seal) => seal,
             Err(error) => {
                 if pack.mark_bad() {
@@ -80,7 +82,7 @@ impl<'a> TreeBlobs<'a> {
                 return None;
             }
         };
-        let segment = match twice(|| self.segment(spot, pack, &seal)) {
+        let segment = match twice(self.findings, || self.segment(spot, pack, &seal)) {
             Ok(segment) => segment,
             Err(error) => {
                 if pack.mark_segment(spot.segment) {
@@ -168,6 +170,7 @@ impl<'a> TreeBlobs<'a> {
             return Err(Error::format(&pack.name, FormatError::Truncated));
         }
         self.read_bytes.fetch_add(bytes.len() as u64, Relaxed);
+        self.meter.charge(bytes.len() as u64);
         Ok(bytes)
     }
 

@@ -3,71 +3,87 @@
 use super::catalogue::{Catalogue, Pack};
 use super::pack_parts::{Part, Problem, Scope, decode_trailer, join, parts, table};
 use super::report::{FindingKind as Kind, Findings};
+use crate::egress::Meter;
 use crate::error::{Error, FormatError, Result};
 use crate::format::header::BlobKind;
 use crate::format::limits;
 use crate::format::name::Name;
 use crate::format::pack::{PREAMBLE_BYTES, TAG_BYTES, TRAILER_BYTES};
 use crate::id::ObjectId;
-use crate::ops::Progress;
 use crate::repo::Repository;
 use crate::repo::reader::decompress;
 use crate::seal::PackSeal;
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How much is read at a time. A segment is read at once, so it may be more.
 const PART_BYTES: u64 = 4 << 20;
+/// How often a pack that seems wrong is read again, unless two readings in a row agree on what is wrong.
+const REPEATS: u32 = 2;
+
+/// What reading a pack came to, from good to bad.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Outcome {
+    /// Everything in it is right.
+    Sound,
+    /// The store did not give all of it.
+    Unread,
+    /// Something in it is wrong, or only a newer program can tell.
+    Bad,
+}
+
+impl Outcome {
+    fn of(problem: &Problem) -> Self {
+        if problem.kind == Kind::Unreadable { Self::Unread } else { Self::Bad }
+    }
+}
 
 /// Reads packs and checks everything in them that the keys at hand can check.
 pub(super) struct PackCheck<'a> {
     pub repo: &'a Repository,
     pub catalogue: &'a Catalogue,
     pub findings: &'a Findings<'a>,
-    pub progress: &'a dyn Progress,
+    pub meter: &'a Meter,
     pub read_bytes: AtomicU64,
 }
 
 impl PackCheck<'_> {
-    /// Checks these packs side by side.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`]. What is wrong with packs is collected.
-    pub fn all(&self, packs: &[(Name, u64)]) -> Result<()> {
-        packs.par_iter().try_for_each(|(name, size_bytes)| {
-            if self.progress.cancelled() {
-                return Err(Error::Interrupted);
-            }
-            self.one(name, *size_bytes);
-            self.progress.advance(1, *size_bytes);
-            Ok(())
-        })
-    }
-
-    fn one(&self, name: &Name, size_bytes: u64) {
+    /// Reads and checks a pack of which the meter has taken the bytes. What is wrong with it is collected.
+    pub fn one(&self, name: &Name, size_bytes: u64) -> Outcome {
         let numbers = self.catalogue.numbers(name);
         if numbers.is_empty() {
-            self.described(name, size_bytes, None);
+            return self.described(name, size_bytes, None);
         }
-        for number in numbers {
-            self.described(name, size_bytes, Some(number));
+        let mut worst = Outcome::Sound;
+        for (nth, number) in numbers.into_iter().enumerate() {
+            // Index objects differ about it: it is read for each.
+            self.meter.charge(if nth > 0 { size_bytes } else { 0 });
+            worst = worst.max(self.described(name, size_bytes, Some(number)));
         }
+        worst
     }
 
     /// Checks a pack as one index object describes it, or as it describes itself.
-    fn described(&self, name: &Name, size_bytes: u64, number: Option<u32>) {
+    fn described(&self, name: &Name, size_bytes: u64, number: Option<u32>) -> Outcome {
         let pack = number.and_then(|n| self.catalogue.packs.get(n as usize));
         let mut problems = self.attempt(name, size_bytes, number);
-        if problems.iter().any(|p| p.kind != Kind::Newer) {
+        for _ in 0..REPEATS {
+            if problems.iter().all(|p| p.kind == Kind::Newer) {
+                break;
+            }
+            // Whether it is damage must be known, whatever the budget says.
+            self.meter.charge(size_bytes);
             let again = self.attempt(name, size_bytes, number);
+            let is_same = again == problems;
             if again.is_empty() {
-                let what =
-                    "it was wrong when first read and right the second time: look at the disk, the cable, the memory";
-                self.findings.note(Kind::Unreadable, name, what);
+                self.findings.transient(name);
             }
             problems = again;
+            if is_same {
+                break;
+            }
         }
+        let outcome = problems.iter().map(Outcome::of).max().unwrap_or(Outcome::Sound);
         let mut said: BTreeMap<(Kind, String), Vec<String>> = BTreeMap::new();
         for problem in problems {
             let place = match problem.scope {
@@ -94,6 +110,7 @@ impl PackCheck<'_> {
             pack.inspect(|p| p.mark_reported());
             self.findings.error(kind, name, join(&places, &what));
         }
+        outcome
     }
 
     /// Reads the pack once.

@@ -25,13 +25,15 @@ struct At {
 pub(super) struct Affected<'a> {
     blobs: &'a TreeBlobs<'a>,
     progress: &'a dyn Progress,
+    /// Whether the egress budget ended it before everything was met.
+    pub cut_short: bool,
     whole: HashSet<BlobKey>,
     path: Vec<u8>,
 }
 
 impl<'a> Affected<'a> {
     pub fn new(blobs: &'a TreeBlobs<'a>, progress: &'a dyn Progress) -> Self {
-        Self { blobs, progress, whole: HashSet::new(), path: Vec::new() }
+        Self { blobs, progress, cut_short: false, whole: HashSet::new(), path: Vec::new() }
     }
 
     /// Reports the paths of a snapshot that are hit.
@@ -86,6 +88,11 @@ impl<'a> Affected<'a> {
     fn directory(&mut self, snapshot: &Snapshot, root: &ContentRoot, depth: usize) -> Result<bool> {
         if self.progress.cancelled() {
             return Err(Error::Interrupted);
+        }
+        if self.blobs.meter.is_spent() {
+            self.cut_short = true;
+            // Not known to be whole, and not known to be hit.
+            return Ok(false);
         }
         let mut last = Some(Vec::new());
         let single = root.depth == 0 && root.records.len() == 1;

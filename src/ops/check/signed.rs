@@ -50,7 +50,7 @@ pub(super) fn indexes(
         if progress.cancelled() {
             return Err(Error::Interrupted);
         }
-        match twice(|| read_index(repo, name, statements, findings)) {
+        match twice(findings, || read_index(repo, name, statements, findings)) {
             Ok(Some(index)) => take(&mut catalogue, name, index, findings),
             Ok(None) => {}
             Err(error) => findings.fault(&error),
@@ -118,7 +118,7 @@ pub(super) fn snapshots(
         if progress.cancelled() {
             return Err(Error::Interrupted);
         }
-        match twice(|| read_snapshot(repo, name, statements, findings)) {
+        match twice(findings, || read_snapshot(repo, name, statements, findings)) {
             Ok(Some(snapshot)) => {
                 if statements.forgotten.contains(&snapshot.id) {
                     findings.note(Kind::Orphan, name, "it is forgotten and still there; the next forget removes it");
