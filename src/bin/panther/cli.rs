@@ -25,7 +25,9 @@ Exit codes:
   2    the command line or what it asks for makes no sense
   3    done, but incomplete: something could not be read or written
   4    the repository is damaged, or something is missing from it
-  5    the repository's store failed: full, not allowed, not reachable
+  5    the repository's store failed: full, not allowed, wrong credentials
+  6    a cap of the store's account is reached: storage, transactions, download
+  7    the store cannot be reached or is too busy: try again later
   10   there is no repository
   12   no key opens with this passphrase or identity
   13   the key at hand may not do this
