@@ -6,7 +6,7 @@ use super::{builder, create_private};
 use crate::error::{Error, Result};
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -33,11 +33,6 @@ enum Failed {
 impl Brief {
     pub fn at(path: PathBuf) -> Self {
         Self { path }
-    }
-
-    #[cfg(test)]
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Reads in one transaction; nothing if there is no file yet.
@@ -202,16 +197,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = Brief::at(folder.path().join("shared.redb"));
         add(&file, 1);
-        let good = std::fs::read(file.path()).unwrap();
+        let good = std::fs::read(&file.path).unwrap();
         for cut in [0, 1, 100, good.len() / 2] {
             let mut bad = good.clone();
             bad.truncate(cut);
             bad.iter_mut().for_each(|byte| *byte ^= 0x55);
-            std::fs::write(file.path(), bad).unwrap();
+            std::fs::write(&file.path, bad).unwrap();
             add(&file, 1);
             assert_eq!(get(&file, 1), Some(1), "{cut}");
         }
-        std::fs::write(file.path(), b"no database at all, but longer than the header of one".repeat(99)).unwrap();
+        std::fs::write(&file.path, b"no database at all, but longer than the header of one".repeat(99)).unwrap();
         assert_eq!(get(&file, 1), None);
         assert!(folder.path().join("shared.damaged").exists());
     }

@@ -7,7 +7,7 @@ use super::packs::{Outcome, PackCheck};
 use super::report::{Egress, FindingKind as Kind, Findings, Verification, lock};
 use super::survey::Survey;
 use crate::egress::{Allowance, Meter};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::header::BlobKind;
 use crate::format::name::Name;
 use crate::format::time::Time;
@@ -150,7 +150,7 @@ pub(super) struct Done {
 /// Reads as much as was asked for, in order, side by side, until the budget is used up.
 ///
 /// # Errors
-/// [`Error::Interrupted`]. What was verified until then is remembered.
+/// [`crate::Error::Interrupted`], [`crate::Error::Aborted`]. What was verified until then is remembered.
 pub(super) fn read(
     packs: &PackCheck<'_>,
     survey: &Survey,
@@ -164,9 +164,7 @@ pub(super) fn read(
     progress.stage("packs", Totals { files: Some(chosen.len() as u64), bytes: Some(bytes) });
     let (verified, unread) = (AtomicU64::new(0), AtomicU64::new(0));
     let one = |(name, size_bytes): &Chosen| {
-        if progress.cancelled() {
-            return Err(Error::Interrupted);
-        }
+        packs.findings.go_on()?;
         // Once one was refused, a smaller one does not slip past it.
         if packs.meter.has_refused() || !packs.meter.take(*size_bytes, reserve_bytes) {
             unread.fetch_add(1, Relaxed);

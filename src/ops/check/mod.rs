@@ -6,7 +6,7 @@
 //! - `catalogue`: what the index objects say, and what of it is bad
 //! - `presence`: packs and the listing
 //! - `choose`, `data`: which packs are read, within which budget, and what is remembered of it
-//! - `packs`, `pack_parts`: reading packs whole
+//! - `packs`, `pack_read`, `pack_parts`: reading packs whole
 //! - `blobs`, `trees`, `paths`: the trees of all snapshots
 //!
 //! Nothing that is wrong stops a check: it is collected. Nothing that the local state remembers of the
@@ -17,6 +17,7 @@ mod catalogue;
 mod choose;
 mod data;
 mod pack_parts;
+mod pack_read;
 mod packs;
 mod paths;
 mod presence;
@@ -72,40 +73,54 @@ pub fn check(repo: &Repository, state: &State, options: &CheckOptions, progress:
 }
 
 fn run(repo: &Repository, state: &State, options: &CheckOptions, progress: &dyn Progress) -> Result<CheckReport> {
-    let begun = Instant::now();
     let findings = Findings::new(progress);
+    let found = all(repo, state, options, progress, &findings);
+    findings.ended()?;
+    let report = found?;
+    let (errors, notes, affected, affected_paths) = findings.finish();
+    Ok(CheckReport { errors, notes, affected, affected_paths, ..report })
+}
+
+/// Everything; what is found is in `findings`.
+fn all(
+    repo: &Repository,
+    state: &State,
+    options: &CheckOptions,
+    progress: &dyn Progress,
+    findings: &Findings<'_>,
+) -> Result<CheckReport> {
+    let begun = Instant::now();
     progress.stage("listing", Totals::default());
-    let survey = Survey::list(repo, &findings)?;
-    survey::config(repo, &findings);
-    survey::keys(repo, &survey, &findings);
-    let statements = survey::statements(repo, &survey, &findings);
+    let survey = Survey::list(repo, findings)?;
+    survey::config(repo, findings);
+    survey::keys(repo, &survey, findings);
+    let statements = survey::statements(repo, &survey, findings);
 
     progress.stage("index objects", files(survey.index.len()));
-    let catalogue = signed::indexes(repo, &survey, &statements, &findings, progress)?;
-    signed::gone_indexes(state, &survey, &catalogue, &findings);
-    presence::packs(&catalogue, &survey, &statements, &findings);
-    presence::orphans(&catalogue, &survey, &statements, state, &findings);
+    let catalogue = signed::indexes(repo, &survey, &statements, findings, progress)?;
+    signed::gone_indexes(state, &survey, &catalogue, findings);
+    presence::packs(&catalogue, &survey, &statements, findings);
+    presence::orphans(&catalogue, &survey, &statements, state, findings);
 
     progress.stage("snapshots", files(survey.snapshots.len()));
-    let snapshots = signed::snapshots(repo, &survey, &statements, &findings, progress)?;
-    signed::chains(&survey, &snapshots, &statements, &findings);
+    let snapshots = signed::snapshots(repo, &survey, &statements, findings, progress)?;
+    signed::chains(&survey, &snapshots, &statements, findings);
 
     let budgeted = data::Budgeted::new(options, &survey);
-    let memory = data::Memory::load(state, &findings);
+    let memory = data::Memory::load(state, findings);
     let reads_trees = repo.keys().role() != Role::Writer;
     let mut read_bytes = 0;
     let mut done = data::Done::default();
     if let Some(amount) = options.read_data {
         let meter = &budgeted.meter;
-        let packs =
-            packs::PackCheck { repo, catalogue: &catalogue, findings: &findings, meter, read_bytes: AtomicU64::new(0) };
+        let packs = packs::PackCheck { repo, catalogue: &catalogue, findings, meter, read_bytes: AtomicU64::new(0) };
         let reserve_bytes = if reads_trees { data::tree_bytes(&catalogue, &survey) } else { 0 };
         done = data::read(&packs, &survey, &memory, amount, reserve_bytes, progress)?;
         read_bytes += packs.read_bytes.load(Relaxed);
     }
     let mut incomplete = done.unread_packs > 0;
     if reads_trees {
-        let blobs = TreeBlobs::new(repo, &catalogue, &findings, &budgeted.meter);
+        let blobs = TreeBlobs::new(repo, &catalogue, findings, &budgeted.meter);
         incomplete |= trees(&blobs, &snapshots, progress)?;
         read_bytes += blobs.read_bytes.load(Relaxed);
     } else {
@@ -115,7 +130,7 @@ fn run(repo: &Repository, state: &State, options: &CheckOptions, progress: &dyn 
     let verification = memory.report(&survey, &done);
     let egress = budgeted.report(read_bytes, incomplete);
     let (tree_blobs, data_blobs) = catalogue.count();
-    let (errors, notes, affected, affected_paths) = findings.finish();
+    findings.go_on()?;
     Ok(CheckReport {
         snapshots: snapshots.len() as u64,
         packs: survey.packs.len() as u64,
@@ -127,10 +142,10 @@ fn run(repo: &Repository, state: &State, options: &CheckOptions, progress: &dyn 
         verification,
         egress,
         incomplete,
-        errors,
-        notes,
-        affected,
-        affected_paths,
+        errors: Vec::new(),
+        notes: Vec::new(),
+        affected: Vec::new(),
+        affected_paths: 0,
         elapsed_secs: begun.elapsed().as_secs_f64(),
     })
 }

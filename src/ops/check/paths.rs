@@ -3,7 +3,7 @@
 use super::blobs::TreeBlobs;
 use super::signed::Snapshot;
 use super::trees::{node_key, right_total};
-use crate::error::{Error, FormatError, Result};
+use crate::error::{FormatError, Result};
 use crate::format::content::{ContentRoot, ListOf, Record, decode_node};
 use crate::format::entry::{Entry, Node, decode_stream};
 use crate::format::header::BlobKind;
@@ -39,7 +39,7 @@ impl<'a> Affected<'a> {
     /// Reports the paths of a snapshot that are hit.
     ///
     /// # Errors
-    /// [`Error::Interrupted`].
+    /// [`crate::Error::Interrupted`], [`crate::Error::Aborted`].
     pub fn snapshot(&mut self, snapshot: &Snapshot) -> Result<()> {
         for root in &snapshot.roots {
             self.path.clone_from(&root.path);
@@ -86,9 +86,7 @@ impl<'a> Affected<'a> {
     }
 
     fn directory(&mut self, snapshot: &Snapshot, root: &ContentRoot, depth: usize) -> Result<bool> {
-        if self.progress.cancelled() {
-            return Err(Error::Interrupted);
-        }
+        self.blobs.findings.go_on()?;
         if self.blobs.meter.is_spent() {
             self.cut_short = true;
             // Not known to be whole, and not known to be hit.

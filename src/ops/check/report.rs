@@ -4,7 +4,7 @@ use crate::error::{Error, StoreError};
 use crate::id::ObjectId;
 use crate::ops::Progress;
 use std::error::Error as _;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many findings of one sort are kept; more are only counted.
@@ -36,6 +36,8 @@ pub enum FindingKind {
     Unreadable,
     /// It was wrong when first read and right when read again: the way here or a disk failed, not the object.
     Transient,
+    /// Versions of an object in the store that should not be there: somebody has hidden it or put other bytes over it.
+    Version,
 }
 
 /// Something that was found.
@@ -183,12 +185,42 @@ pub(super) struct Findings<'p> {
     notes: Mutex<Capped<Finding>>,
     affected: Mutex<Capped<AffectedPath>>,
     transient_reads: AtomicU64,
+    ended: Mutex<Option<Error>>,
+    has_ended: AtomicBool,
 }
 
 impl<'p> Findings<'p> {
     pub fn new(progress: &'p dyn Progress) -> Self {
         let (errors, notes, affected) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { progress, errors, notes, affected, transient_reads: AtomicU64::new(0) }
+        let (transient_reads, has_ended) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { progress, errors, notes, affected, transient_reads, ended: Mutex::default(), has_ended }
+    }
+
+    /// Keeps an error that makes it useless to go on, the first one; what stands for it among the others.
+    pub fn end(&self, error: Error) -> Error {
+        lock(&self.ended).get_or_insert(error);
+        self.has_ended.store(true, Relaxed);
+        Error::Aborted
+    }
+
+    /// Whether it is useless to go on, or the user wants to stop.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] or [`Error::Aborted`], for which [`Findings::ended`] has the reason.
+    pub fn go_on(&self) -> Result<(), Error> {
+        match () {
+            () if self.has_ended.load(Relaxed) => Err(Error::Aborted),
+            () if self.progress.cancelled() => Err(Error::Interrupted),
+            () => Ok(()),
+        }
+    }
+
+    /// Why it was useless to go on, if it was.
+    ///
+    /// # Errors
+    /// That.
+    pub fn ended(&self) -> Result<(), Error> {
+        lock(&self.ended).take().map_or(Ok(()), Err)
     }
 
     /// A read was wrong at first and right when it was repeated.
@@ -275,9 +307,20 @@ pub(super) fn store_failure(error: &StoreError) -> (FindingKind, String) {
 
 /// Tries a second time what failed, unless only a newer program can do it: a failure may have been one of the way here.
 pub(super) fn twice<T>(findings: &Findings<'_>, mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    let error = match attempt() {
-        Err(error) if !matches!(error, Error::Newer { .. }) => error,
+    again(findings, |_| attempt())
+}
+
+/// As [`twice`], for reads that are told which attempt they are: nothing for the first, then 0.
+pub(super) fn again<T>(
+    findings: &Findings<'_>,
+    mut attempt: impl FnMut(Option<u32>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let ends = |error: &Error| matches!(error, Error::Store { source, .. } if source.ends_the_run());
+    let error = match attempt(None) {
+        Err(error) if ends(&error) => return Err(findings.end(error)),
+        Err(error) if !matches!(error, Error::Newer { .. } | Error::Interrupted) => error,
         done => return done,
     };
-    attempt().inspect(|_| findings.transient(describe(&error).0))
+    let second = attempt(Some(0)).map_err(|error| if ends(&error) { findings.end(error) } else { error });
+    second.inspect(|_| findings.transient(describe(&error).0))
 }

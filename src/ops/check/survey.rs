@@ -1,6 +1,7 @@
 //! The listing, and the small objects: configuration, key files, gc objects.
 
 use super::report::{FindingKind as Kind, Findings, describe, twice};
+use crate::backend::OddityKind;
 use crate::error::{Error, Result};
 use crate::format::gc::Gc;
 use crate::format::limits;
@@ -39,6 +40,14 @@ impl Survey {
             ),
         };
         repo.backend().list("", &mut visit).map_err(|e| Error::store("list", "the repository", e))?;
+        for oddity in repo.backend().oddities() {
+            let what = oddity.to_string();
+            match oddity.kind {
+                // Nothing is lost yet, but nobody who means well does this.
+                OddityKind::Hidden | OddityKind::Shadowed => findings.error(Kind::Version, &oddity.name, what),
+                OddityKind::Surplus => findings.note(Kind::Version, &oddity.name, what),
+            }
+        }
         for names in [&mut survey.keys, &mut survey.gc, &mut survey.index, &mut survey.snapshots] {
             names.sort();
         }

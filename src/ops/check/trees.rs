@@ -78,14 +78,14 @@ impl<'a> Walk<'a> {
                 visit.entry(scope, &root.entry, At { region: visit.new_region(), depth: 0 });
             }
         });
-        if self.progress.cancelled() { Err(Error::Interrupted) } else { Ok(()) }
+        self.blobs.findings.go_on()
     }
 
     /// Whether to read no more: somebody has stopped it, or the egress budget is used up.
     fn halted(&self) -> bool {
         let spent = self.blobs.meter.is_spent();
         self.cut_short.fetch_or(spent, Relaxed);
-        spent || self.progress.cancelled()
+        spent || self.blobs.findings.go_on().is_err()
     }
 
     fn lose(&self, kind: BlobKind, id: &BlobId, loss: Loss) {
