@@ -44,6 +44,9 @@ pub enum StoreError {
     /// The credentials are good, but may not do this.
     #[error("the store's credentials may not do this")]
     Forbidden(#[source] io::Error),
+    /// There is no bucket of this name, or not for these credentials.
+    #[error("there is no bucket {0}, or these credentials cannot see it")]
+    NoBucket(String),
     /// The store could not be reached, or was too busy, in spite of several attempts.
     #[error("the store cannot be reached, or is too busy")]
     Unreachable(#[source] io::Error),
@@ -87,7 +90,12 @@ impl StoreError {
     pub fn ends_the_run(&self) -> bool {
         matches!(
             self,
-            Self::Cap { .. } | Self::Credentials(_) | Self::Forbidden(_) | Self::Unreachable(_) | Self::Cancelled
+            Self::Cap { .. }
+                | Self::Credentials(_)
+                | Self::Forbidden(_)
+                | Self::NoBucket(_)
+                | Self::Unreachable(_)
+                | Self::Cancelled
         )
     }
 }
@@ -263,6 +271,7 @@ impl Error {
             Self::Store { source: StoreError::Cap { .. }, .. } => 6,
             Self::Store { source: StoreError::Unreachable(_), .. } => 7,
             Self::Store { source: StoreError::Cancelled, .. } => 130,
+            Self::Store { source: StoreError::NoBucket(_), .. } => 10,
             Self::Store { .. } => 5,
             Self::NoRepository(_) => 10,
             Self::WrongKey(_) => 12,
@@ -314,6 +323,9 @@ impl Error {
             }
             Self::Store { source: StoreError::Forbidden(_), .. } => {
                 "the application key lacks a capability, or is restricted to another bucket or prefix; `panther doctor` says what it may do"
+            }
+            Self::Store { source: StoreError::NoBucket(_), .. } => {
+                "check the bucket's name in -r/--repo; panther makes no buckets: make a private one in the Backblaze account"
             }
             Self::Store { source: StoreError::Unreachable(_), .. } => {
                 "check the network and the store's status page, then run the same command again: it carries on where it stopped"

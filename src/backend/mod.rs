@@ -23,6 +23,7 @@ pub mod fault;
 pub mod local;
 pub mod memory;
 pub mod oddity;
+pub mod plan;
 pub mod slots;
 pub mod usage;
 

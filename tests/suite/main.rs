@@ -17,6 +17,8 @@ mod damage_cli;
 mod damage_packs;
 mod damage_restore;
 mod damage_world;
+#[path = "../fake_b2/mod.rs"]
+mod fake_b2;
 mod floors;
 mod format_laws;
 mod generations;

@@ -111,11 +111,6 @@ impl Failure {
             Self::Status(error) => status_error(error),
         }
     }
-
-    /// Whether the service says that there is no such file.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Status(error) if is_absent(error))
-    }
 }
 
 fn is_absent(error: &ApiError) -> bool {

@@ -3,7 +3,7 @@
 //! # How it is used
 //! [`B2Options`] name the place ([`Location`]), the keys ([`Credential`]) and the limits; [`B2Backend::open`] makes a store of it without any call.
 //! Everything else is the trait [`Backend`](super::Backend). What is beyond it, for `doctor` and roles: [`B2Backend::account`],
-//! [`B2Backend::bucket`], [`B2Backend::versions`], [`B2Backend::hide`], [`B2Backend::delete_version`], [`B2Backend::clock_skew_secs`].
+//! [`B2Backend::bucket`], [`B2Backend::versions`], [`B2Backend::hide`], [`B2Backend::delete_version`] and others beside them.
 //!
 //! # What it keeps to
 //! - An object is one file, uploaded whole, with its length and SHA-1. It is read by file id: hiding it or uploading another version takes nothing
@@ -12,14 +12,28 @@
 //! - Errors are decided by HTTP status first, then by code. 400 and 403 are never repeated. Every wait is bounded and ends when the user asks to stop.
 //! - A second, read-only key may be given for what the first cannot reach: a writer's key is restricted to `writers/NAME/`.
 
+mod admin;
+mod client;
 mod credentials;
 mod failure;
+mod http;
 pub mod limit;
+mod listing;
 mod location;
+mod retry;
+mod session;
+mod stop;
+mod store;
+mod upload;
+mod versions;
 mod wire;
 
+pub use admin::Which;
 pub use credentials::Credential;
 pub use location::{ENDPOINT, Location, check_address};
+pub use session::Account;
+pub use store::B2Backend;
+pub use upload::Lock;
 pub use wire::{
     Action, Allowed, AllowedBucket, Bucket, DefaultRetention, FileLock, LifecycleRule, Page, Period, Readable,
     Retention, RetentionMode, Version,
@@ -47,8 +61,8 @@ pub struct B2Options {
     pub download_limit: Schedule,
     /// The most uploads at the same time.
     pub most_uploads: usize,
-    /// New objects are locked for so many days, where the bucket has Object Lock.
-    pub lock_days: Option<u32>,
+    /// How new objects are protected, in a bucket with Object Lock; nothing: as the bucket's default has it.
+    pub lock: Option<Lock>,
     /// How long to wait for what.
     pub patience: Patience,
     /// Set when the user or the system asks to stop.
@@ -66,7 +80,7 @@ impl B2Options {
             upload_limit: Schedule::default(),
             download_limit: Schedule::default(),
             most_uploads: 8,
-            lock_days: None,
+            lock: None,
             patience: Patience::default(),
             cancel: Arc::default(),
         }
