@@ -103,8 +103,12 @@ mod tests {
     #[test]
     fn days_become_months() {
         // 2026-05-31, 2026-06-01.
-        let body =
-            Body::new(&[day(20_604, "b2://a", 1), day(20_605, "b2://a", 1_000), day(20_603, "b2://a", 2), day(20_604, "b2://b", 5)]);
+        let body = Body::new(&[
+            day(20_604, "b2://a", 1),
+            day(20_605, "b2://a", 1_000),
+            day(20_603, "b2://a", 2),
+            day(20_604, "b2://b", 5),
+        ]);
         let brief = |rows: &[Row]| -> Vec<(String, String, u64)> {
             rows.iter().map(|r| (r.period.clone(), r.repository.clone(), r.calls.class_a_calls)).collect()
         };
@@ -112,10 +116,18 @@ mod tests {
         assert_eq!(brief(&body.months), [row("2026-05", "a", 3), row("2026-05", "b", 5), row("2026-06", "a", 1_000)]);
         assert_eq!(
             brief(&body.days),
-            [row("2026-05-30", "a", 2), row("2026-05-31", "a", 1), row("2026-05-31", "b", 5), row("2026-06-01", "a", 1_000)]
+            [
+                row("2026-05-30", "a", 2),
+                row("2026-05-31", "a", 1),
+                row("2026-05-31", "b", 5),
+                row("2026-06-01", "a", 1_000)
+            ]
         );
         let months = text(&body, true);
-        assert!(months.contains("2026-06  b2://a        1,000        0        0         0  2.0 KiB   0 B\n"), "{months}");
+        assert!(
+            months.contains("2026-06  b2://a        1,000        0        0         0  2.0 KiB   0 B\n"),
+            "{months}"
+        );
         assert!(months.starts_with("Month ") && text(&body, false).starts_with("Day "));
         assert!(text(&Body::default(), true).starts_with("nothing was counted"));
     }

@@ -202,9 +202,10 @@ mod tests {
         assert!(ledger.days().unwrap().is_empty());
         ledger.add("b2://one", Day(20_574), &Usage::default()).unwrap();
         assert!(ledger.days().unwrap().is_empty());
+        let path = folder.path();
         std::thread::scope(|scope| {
             for n in 0..4 {
-                scope.spawn(move || Ledger::at(folder.path()).add("b2://one", Day(20_574), &usage(n)).unwrap());
+                scope.spawn(move || Ledger::at(path).add("b2://one", Day(20_574), &usage(n)).unwrap());
             }
         });
         ledger.add("b2://one", Day(20_604), &usage(100)).unwrap();

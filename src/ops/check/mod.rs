@@ -164,7 +164,7 @@ fn trees(blobs: &TreeBlobs<'_>, snapshots: &[signed::Snapshot], progress: &dyn P
     }
     drop(walk);
     progress.stage("paths that are hit", files(snapshots.len()));
-    let mut affected = paths::Affected::new(blobs, progress);
+    let mut affected = paths::Affected::new(blobs);
     for snapshot in snapshots {
         affected.snapshot(snapshot)?;
         progress.advance(1, 0);

@@ -33,14 +33,14 @@ struct Attempt<'a> {
     of: &'a PackRead<'a>,
     /// Nothing for the first one; then in which other way the store is to read.
     again: Option<u32>,
-    /// Whether the store knows no such way.
+    /// Whether the store knows no such way, or was not asked.
     no_way: Cell<bool>,
 }
 
 impl<'a> PackRead<'a> {
     /// What is wrong with the pack by this reading; nothing if there is no other way of reading left.
     pub fn attempt(&self, again: Option<u32>) -> Option<Vec<Problem>> {
-        let attempt = Attempt { of: self, again, no_way: Cell::new(false) };
+        let attempt = Attempt { of: self, again, no_way: Cell::new(again.is_some()) };
         let mut problems = Vec::new();
         if let Err(problem) = attempt.read(&mut problems) {
             problems.push(problem);
@@ -68,8 +68,8 @@ impl Attempt<'_> {
             None => backend.get_range(&name, offset, size(len_bytes)).map(Some),
             Some(again) => backend.get_range_again(&name, offset, size(len_bytes), again),
         };
+        self.no_way.set(matches!(read, Ok(None)));
         let Some(bytes) = read.map_err(|e| self.failed(scope, e))? else {
-            self.no_way.set(true);
             return Err(Problem::format(scope, &FormatError::Truncated));
         };
         // A store that breaks its promise must not break the check.
@@ -84,7 +84,6 @@ impl Attempt<'_> {
     fn failed(&self, scope: Scope, error: StoreError) -> Problem {
         let problem = Problem::store(scope, &error);
         if error.ends_the_run() {
-            self.no_way.set(self.again.is_some());
             let _ = self.check.findings.end(Error::store("read", self.name, error));
         }
         problem

@@ -10,6 +10,9 @@ use crate::repo::Repository;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
+/// In so many other ways at most is a pack read that seems wrong: versions of one object may be many.
+const MOST_WAYS: u32 = 8;
+
 /// What reading a pack came to, from good to bad.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Outcome {
@@ -56,7 +59,7 @@ impl PackCheck<'_> {
     fn described(&self, name: &Name, size_bytes: u64, number: Option<u32>) -> Outcome {
         let read = PackRead { check: self, name, size_bytes, number };
         let mut problems = read.attempt(None).unwrap_or_default();
-        for again in 0.. {
+        for again in 0..MOST_WAYS {
             if problems.iter().all(|p| p.kind == Kind::Newer) || self.findings.go_on().is_err() {
                 break;
             }

@@ -8,7 +8,6 @@ use crate::format::content::{ContentRoot, ListOf, Record, decode_node};
 use crate::format::entry::{Entry, Node, decode_stream};
 use crate::format::header::BlobKind;
 use crate::format::limits;
-use crate::ops::Progress;
 use crate::state::blobs::{BlobKey, key_of};
 use std::collections::HashSet;
 
@@ -24,7 +23,6 @@ struct At {
 /// Finds paths below which something is lost. What is found to be whole is not walked again.
 pub(super) struct Affected<'a> {
     blobs: &'a TreeBlobs<'a>,
-    progress: &'a dyn Progress,
     /// Whether the egress budget ended it before everything was met.
     pub cut_short: bool,
     whole: HashSet<BlobKey>,
@@ -32,8 +30,8 @@ pub(super) struct Affected<'a> {
 }
 
 impl<'a> Affected<'a> {
-    pub fn new(blobs: &'a TreeBlobs<'a>, progress: &'a dyn Progress) -> Self {
-        Self { blobs, progress, cut_short: false, whole: HashSet::new(), path: Vec::new() }
+    pub fn new(blobs: &'a TreeBlobs<'a>) -> Self {
+        Self { blobs, cut_short: false, whole: HashSet::new(), path: Vec::new() }
     }
 
     /// Reports the paths of a snapshot that are hit.

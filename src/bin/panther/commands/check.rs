@@ -6,8 +6,10 @@ use crate::open;
 use panther::Result;
 use panther::egress::{Budget, Limit};
 use panther::ops::check::{Amount, CheckOptions, check};
+use panther::repo::Repository;
 use panther::report::check::text;
 use panther::source::parse_size;
+use panther::state::ledger::{Day, Ledger};
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +30,7 @@ pub struct Options {
     /// Read a part of the data: a share such as 5% or 1/7, or a size such as 500M
     #[arg(long, value_name = "SHARE|SIZE", value_parser = parse_amount)]
     read_data_subset: Option<Amount>,
-    /// Read at most so much in a calendar month, this machine's runs together; `free` is three times what is stored, `none` no limit
+    /// Read at most so much in a calendar month, this machine's runs together; `free` is three times what is stored, `none` no limit [default: free for B2, else none]
     #[arg(long, value_name = "SIZE", value_parser = parse_limit)]
     egress_budget: Option<Limit>,
 }
@@ -72,11 +74,26 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let (repo, _) = open::repository(context)?;
     let state = open::state(context, &repo)?;
     let amount = if options.read_data { Some(Amount::All) } else { options.read_data_subset };
-    let budget = Budget { limit: options.egress_budget.unwrap_or_default(), used_bytes: 0 };
+    let budget = budget(options.egress_budget, context, &repo)?;
     let check_options = CheckOptions { read_data: amount, budget, threads: 0 };
     let found = check(&repo, &state, &check_options, &context.ui)?;
     context.report(&found, || text(&found))?;
     Ok(Outcome::Found(found.exit_code()))
+}
+
+/// By default what is free, where reading may cost something.
+///
+/// # Errors
+/// Whatever is wrong with the ledger: without it nobody knows what is left.
+pub fn budget(given: Option<Limit>, context: &Context, repo: &Repository) -> Result<Budget> {
+    let backend = repo.backend();
+    let default = if backend.is_remote() { Limit::Free } else { Limit::None };
+    let limit = given.unwrap_or(default);
+    if limit == Limit::None || !backend.is_remote() {
+        return Ok(Budget { limit, used_bytes: 0 });
+    }
+    let month = Ledger::at(&open::state_folder(context)?).month(&backend.location(), Day::today())?;
+    Ok(Budget { limit, used_bytes: month.down_bytes })
 }
 
 #[cfg(test)]
