@@ -12,3 +12,4 @@ pub mod text;
 pub mod time;
 pub mod try_it;
 pub mod units;
+pub mod usage;

@@ -7,7 +7,7 @@ use panther::format::name::Name;
 use panther::format::pack::TRAILER_BYTES;
 use panther::id::ObjectId;
 use panther::ops::Silent;
-use panther::ops::check::{CheckOptions, CheckReport, FindingKind, check};
+use panther::ops::check::{Amount, CheckOptions, CheckReport, FindingKind, check};
 use panther::repo::Repository;
 use panther::seal::system_random;
 use panther::state::State;
@@ -55,7 +55,7 @@ fn open_codes(case: &Case) -> &'static [u8] {
 }
 
 fn everything() -> CheckOptions {
-    CheckOptions { read_data: true, threads: 1, ..CheckOptions::default() }
+    CheckOptions { read_data: Some(Amount::All), threads: 1, ..CheckOptions::default() }
 }
 
 fn id_in(name: &str) -> &str {

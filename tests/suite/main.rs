@@ -6,6 +6,7 @@ mod b2_kit;
 mod b2_lab;
 mod b2_weather;
 mod backup;
+mod check_data;
 mod cli_basics;
 mod cli_common;
 mod cli_keys;

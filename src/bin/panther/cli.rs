@@ -1,6 +1,6 @@
 //! The command line's grammar.
 
-use crate::commands::{backup, check, init, key, ls, restore, snapshots, try_it};
+use crate::commands::{backup, check, init, key, ls, restore, snapshots, try_it, usage};
 use clap::{Args, Parser, Subcommand};
 use panther::id::WriterName;
 use std::ffi::OsString;
@@ -95,6 +95,8 @@ pub enum Command {
     Ls(ls::Options),
     /// Check that everything in the repository is there and whole
     Check(check::Options),
+    /// Show what was asked of B2: calls by class, and bytes, by day or month
+    Usage(usage::Options),
     /// List, add, change, remove, copy and print keys
     #[command(subcommand)]
     Key(key::Key),
@@ -112,6 +114,7 @@ impl Command {
             Self::Snapshots(_) => "snapshots",
             Self::Ls(_) => "ls",
             Self::Check(_) => "check",
+            Self::Usage(_) => "usage",
             Self::Key(key) => key.name(),
             Self::Try(_) => "try",
         }

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::secrets;
 use panther::backend::Backend;
+use panther::backend::b2::Location;
 use panther::backend::local::LocalBackend;
 use panther::id::WriterName;
 use panther::keys::wrap::Opener;
@@ -15,7 +16,7 @@ use panther::state::State;
 use panther::{Error, Result, error::StoreError};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Stores that others know and this program does not.
@@ -42,6 +43,21 @@ pub fn folder(context: &Context) -> Result<PathBuf> {
     }
 }
 
+/// What the ledger calls the repository that `-r` names; nothing if none is named.
+///
+/// # Errors
+/// [`Error::Usage`] when it can be none.
+pub fn location(context: &Context) -> Result<Option<String>> {
+    let given = context.globals.repo.as_deref().filter(|repo| !repo.is_empty());
+    match given.map(OsStr::to_str) {
+        None => Ok(None),
+        Some(Some(text)) if text.starts_with("b2:") => {
+            Location::parse(text).map(|location| Some(location.to_string())).map_err(Error::Usage)
+        }
+        Some(_) => folder(context).map(|folder| Some(folder.display().to_string())),
+    }
+}
+
 /// The store of a repository that exists.
 ///
 /// # Errors
@@ -49,10 +65,16 @@ pub fn folder(context: &Context) -> Result<PathBuf> {
 pub fn backend(context: &Context) -> Result<Arc<dyn Backend>> {
     let folder = folder(context)?;
     match LocalBackend::open(&folder) {
-        Ok(backend) => Ok(Arc::new(backend)),
+        Ok(backend) => Ok(counted(context, Arc::new(backend))),
         Err(StoreError::NotFound) => Err(Error::NoRepository(folder.display().to_string())),
         Err(error) => Err(Error::store("open", folder.display(), error)),
     }
+}
+
+/// The store, with what is asked of it noted in the ledger.
+pub fn counted(context: &Context, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
+    context.accounts.open(&backend, state_folder(context).ok());
+    backend
 }
 
 /// The open repository and what opened it.
@@ -77,13 +99,17 @@ pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
 /// # Errors
 /// [`Error::Usage`] when nobody knows where; [`Error::Io`], [`Error::State`].
 pub fn state(context: &Context, repo: &Repository) -> Result<State> {
-    let folder = state_folder(context.globals.state_dir.as_deref())?;
-    let state = State::open(&folder, &repo.config().repo)?;
+    let state = State::open(&state_folder(context)?, &repo.config().repo)?;
     context.ui.verbose(|| format!("the local state is {}", state.path().display()));
     Ok(state)
 }
 
-fn state_folder(given: Option<&Path>) -> Result<PathBuf> {
+/// Where the states of all repositories are, and what they share.
+///
+/// # Errors
+/// [`Error::Usage`] when nobody knows.
+pub fn state_folder(context: &Context) -> Result<PathBuf> {
+    let given = context.globals.state_dir.as_deref();
     if let Some(given) = given.filter(|path| !path.as_os_str().is_empty()) {
         return Ok(given.to_owned());
     }

@@ -8,6 +8,7 @@ pub mod ls;
 pub mod restore;
 pub mod snapshots;
 pub mod try_it;
+pub mod usage;
 
 use crate::cli::Command;
 use crate::context::Context;
@@ -50,6 +51,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Snapshots(options) => snapshots::run(options, context),
         Command::Ls(options) => ls::run(options, context),
         Command::Check(options) => check::run(options, context),
+        Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
         Command::Try(options) => try_it::run(options, context),
     }
