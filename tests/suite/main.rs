@@ -1,6 +1,8 @@
 //! All integration tests in one program: linking is the slow part.
 #![allow(clippy::unwrap_used)]
 
+mod b2_counts;
+mod b2_fake;
 mod b2_faults;
 mod b2_kit;
 mod b2_lab;
