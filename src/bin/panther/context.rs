@@ -8,6 +8,8 @@ use panther::report::json::Document;
 use panther::{Error, Result};
 use serde::Serialize;
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What errors call the standard output.
 pub const STDOUT: &str = "the standard output";
@@ -20,6 +22,8 @@ pub struct Context {
     pub ui: Ui,
     /// The zone in which times are shown.
     pub zone: TimeZone,
+    /// Set by the first signal.
+    pub cancelled: Arc<AtomicBool>,
     name: &'static str,
 }
 
@@ -30,8 +34,8 @@ impl Context {
     /// [`Error::Io`] when no signal handler can be installed.
     pub fn new(globals: Globals, command: &Command) -> Result<Self> {
         let cancelled = signals::flag(command.clears_away())?;
-        let ui = Ui::new(globals.quiet, globals.verbose, cancelled);
-        Ok(Self { globals, ui, zone: TimeZone::system(), name: command.name() })
+        let ui = Ui::new(globals.quiet, globals.verbose, Arc::clone(&cancelled));
+        Ok(Self { globals, ui, cancelled, zone: TimeZone::system(), name: command.name() })
     }
 
     /// Writes a result: a JSON document if that was asked for, else the text.

@@ -1,5 +1,6 @@
 //! The command line of panther: options in, reports out. What it does is in the library.
 
+mod b2;
 mod cli;
 mod commands;
 mod context;

@@ -2,15 +2,18 @@
 
 use super::Outcome;
 use crate::context::Context;
-use crate::{open, secrets};
+use crate::open::{self, Place};
+use crate::{b2, secrets};
 use panther::backend::Backend;
 use panther::backend::local::LocalBackend;
+use panther::error::StoreError;
 use panther::format::name::Name;
 use panther::id::{ObjectId, RepoId};
 use panther::repo::Repository;
 use panther::report::text;
 use panther::{Error, Result};
 use serde::Serialize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Options of `init`.
@@ -28,18 +31,15 @@ struct Body<'a> {
     key: ObjectId,
 }
 
-/// Makes the folder if need be, and the repository in it.
+/// Makes the folder if need be, and the repository in it; a bucket must be there.
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
-    let folder = open::folder(context)?;
+    let backend = new_backend(&open::place(context)?, context)?;
     // Before anybody is asked for a passphrase.
-    if folder.join(Name::Config.to_string()).exists() {
-        return Err(Error::RepositoryExists(folder.display().to_string()));
-    }
     let opener = secrets::new_opener(&context.globals)?;
-    let backend = LocalBackend::create(&folder).map_err(|e| Error::store("make", folder.display(), e))?;
+    let backend = backend.map_or_else(|place| make_folder(&place), Ok)?;
     let location = backend.location();
     let recipient = secrets::recipient(&opener);
-    let repo = Repository::init(Arc::new(backend), &recipient, &options.label, secrets::work_factor())?;
+    let repo = Repository::init(backend, &recipient, &options.label, secrets::work_factor())?;
     let body = Body { repository: repo.config().repo, location: &location, key: repo.key_id() };
     context.report(body, || {
         format!(
@@ -51,4 +51,27 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         )
     })?;
     Ok(Outcome::Complete)
+}
+
+/// The store, in which there is no repository; or the folder that is still to be made.
+fn new_backend(place: &Place, context: &Context) -> Result<Result<Arc<dyn Backend>, PathBuf>> {
+    match place {
+        Place::Folder(folder) if folder.join(Name::Config.to_string()).exists() => {
+            Err(Error::RepositoryExists(place.to_string()))
+        }
+        Place::Folder(folder) => Ok(Err(folder.clone())),
+        Place::B2(location) => {
+            let backend = b2::open(context, location.clone())?;
+            match backend.size(&Name::Config.to_string()) {
+                Ok(_) => Err(Error::RepositoryExists(place.to_string())),
+                Err(StoreError::NotFound) => Ok(Ok(Arc::new(backend))),
+                Err(error) => Err(Error::store("look into", place, error)),
+            }
+        }
+    }
+}
+
+fn make_folder(folder: &Path) -> Result<Arc<dyn Backend>> {
+    let backend = LocalBackend::create(folder).map_err(|e| Error::store("make", folder.display(), e))?;
+    Ok(Arc::new(backend))
 }
