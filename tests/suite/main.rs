@@ -1,6 +1,11 @@
 //! All integration tests in one program: linking is the slow part.
 #![allow(clippy::unwrap_used)]
 
+mod b2_cli;
+mod b2_keys;
+mod b2_kit;
+mod b2_runs;
+mod b2_store;
 mod backup;
 mod check_data;
 mod cli_basics;
