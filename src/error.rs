@@ -86,6 +86,27 @@ impl StoreError {
         matches!(self, Self::Unreachable(_))
     }
 
+    /// The same error for somebody else: causes are kept as text.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let copy = |e: &io::Error| io::Error::new(e.kind(), e.to_string());
+        match self {
+            Self::NotFound => Self::NotFound,
+            Self::Length { actual_bytes, wanted } => {
+                Self::Length { actual_bytes: *actual_bytes, wanted: wanted.clone() }
+            }
+            Self::Full(e) => Self::Full(copy(e)),
+            Self::Denied(e) => Self::Denied(copy(e)),
+            Self::Io(e) => Self::Io(copy(e)),
+            Self::Cap { cap, source } => Self::Cap { cap: *cap, source: copy(source) },
+            Self::Credentials(e) => Self::Credentials(copy(e)),
+            Self::Forbidden(e) => Self::Forbidden(copy(e)),
+            Self::NoBucket(name) => Self::NoBucket(name.clone()),
+            Self::Unreachable(e) => Self::Unreachable(copy(e)),
+            Self::Cancelled => Self::Cancelled,
+        }
+    }
+
     /// Whether further calls are of no use in this run: nothing but waiting or a change of the account helps.
     pub fn ends_the_run(&self) -> bool {
         matches!(

@@ -9,6 +9,7 @@
 //! - [`verified`]: when each pack was last read whole and checked
 
 mod brief;
+pub mod examine;
 
 pub mod blobs;
 pub mod dirs;

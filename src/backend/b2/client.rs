@@ -78,16 +78,25 @@ impl Client {
         sort: Sort,
         body: &Value,
     ) -> Result<T, StoreError> {
-        self.attempts(async |account, is_retry| {
-            self.http.meter.request(class, sort, is_retry);
-            let url = format!("{}/b2api/v4/{what}", account.api_url);
-            // What has just failed is tried again over another connection.
-            let client = self.http.client(is_retry);
-            let request = client.post(url).header(AUTHORIZATION, &**account.token).body(body.to_string());
-            let (_, response) = self.http.send(request).await?;
-            self.http.json(response).await
-        })
-        .await
+        self.attempts(async |account, is_retry| self.post(account, what, class, sort, body, is_retry).await).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        account: &Account,
+        what: &str,
+        class: Class,
+        sort: Sort,
+        body: &Value,
+        is_retry: bool,
+    ) -> Result<T, Failure> {
+        self.http.meter.request(class, sort, is_retry);
+        let url = format!("{}/b2api/v4/{what}", account.api_url);
+        // What has just failed is tried again over another connection.
+        let client = self.http.client(is_retry);
+        let request = client.post(url).header(AUTHORIZATION, &**account.token).body(body.to_string());
+        let (_, response) = self.http.send(request).await?;
+        self.http.json(response).await
     }
 
     /// The bucket's id: the key says it if it is restricted to the bucket.
@@ -182,14 +191,24 @@ impl Client {
         self.call("b2_hide_file", Class::A, Sort::Other, &body).await
     }
 
-    /// Removes one version for good; [`StoreError::NotFound`] if it is gone already.
+    /// Removes one version for good; [`StoreError::NotFound`] if it was gone already.
     pub async fn delete_version(&self, name: &str, file_id: &str, bypass_governance: bool) -> Result<(), StoreError> {
         let mut body = json!({ "fileName": name, "fileId": file_id });
         if bypass_governance {
             body["bypassGovernance"] = true.into();
         }
-        let _: Value = self.call("b2_delete_file_version", Class::A, Sort::Other, &body).await?;
-        Ok(())
+        let mut in_doubt = false;
+        let done = self.attempts(async |account, is_retry| {
+            let done =
+                self.post::<Value>(account, "b2_delete_file_version", Class::A, Sort::Other, &body, is_retry).await;
+            in_doubt |= done.as_ref().is_err_and(Failure::may_have_arrived);
+            done
+        });
+        match done.await {
+            // An attempt whose answer was lost has removed it.
+            Err(StoreError::NotFound) if in_doubt => Ok(()),
+            done => done.map(drop),
+        }
     }
 
     /// Sets until when a version is protected.
@@ -268,7 +287,7 @@ impl Client {
         }
         let text = |name| head.text(name).map(str::to_owned);
         let sha1 = text("x-bz-content-sha1").filter(|sha1| is_sha1(sha1));
-        if range.is_none()
+        if object_bytes == Some(bytes.len() as u64)
             && let Some(sha1) = &sha1
             && *sha1 != sha1_of(&bytes)
         {

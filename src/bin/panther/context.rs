@@ -10,6 +10,8 @@ use panther::report::usage::line;
 use panther::{Error, Result};
 use serde::Serialize;
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What errors call the standard output.
 pub const STDOUT: &str = "the standard output";
@@ -24,6 +26,8 @@ pub struct Context {
     pub zone: TimeZone,
     /// The stores that count what is asked of them.
     pub accounts: Accounts,
+    /// Set by the first signal.
+    pub cancelled: Arc<AtomicBool>,
     name: &'static str,
 }
 
@@ -34,8 +38,9 @@ impl Context {
     /// [`Error::Io`] when no signal handler can be installed.
     pub fn new(globals: Globals, command: &Command) -> Result<Self> {
         let cancelled = signals::flag(command.clears_away())?;
-        let ui = Ui::new(globals.quiet, globals.verbose, cancelled);
-        Ok(Self { globals, ui, zone: TimeZone::system(), accounts: Accounts::default(), name: command.name() })
+        let ui = Ui::new(globals.quiet, globals.verbose, Arc::clone(&cancelled));
+        let (zone, accounts) = (TimeZone::system(), Accounts::default());
+        Ok(Self { globals, ui, zone, accounts, cancelled, name: command.name() })
     }
 
     /// Writes a result: a JSON document if that was asked for, else the text.

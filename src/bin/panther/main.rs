@@ -1,6 +1,7 @@
 //! The command line of panther: options in, reports out. What it does is in the library.
 
 mod accounts;
+mod b2;
 mod cli;
 mod commands;
 mod context;
