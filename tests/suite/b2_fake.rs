@@ -62,9 +62,7 @@ fn fake() -> FakeB2 {
 #[test]
 fn a_rule_makes_of_hiding_a_deletion() {
     let fake = fake();
-    let rule = |prefix, hide: Option<u32>, delete: Option<u32>| {
-        json!({ "fileNamePrefix": prefix, "daysFromUploadingToHiding": hide, "daysFromHidingToDeleting": delete })
-    };
+    let rule = |prefix, hide: Option<u32>, delete: Option<u32>| json!({ "fileNamePrefix": prefix, "daysFromUploadingToHiding": hide, "daysFromHidingToDeleting": delete });
     fake.update_bucket(BUCKET, json!({ "lifecycleRules": [rule("a/", None, Some(3)), rule("b/", Some(2), Some(1))] }));
     for name in ["a/hidden", "a/kept", "a/twice", "b/old", "c/hidden"] {
         fake.shadow(BUCKET, name, b"data");
@@ -121,7 +119,8 @@ fn what_is_locked_stays() {
     let update = |mode: &str, days: i64| {
         let until = now + days * 86_400_000;
         let setting = json!({ "mode": mode, "retainUntilTimestamp": until });
-        let params = json!({ "fileName": "fü", "fileId": version.id, "fileRetention": setting, "bypassGovernance": true });
+        let params =
+            json!({ "fileName": "fü", "fileId": version.id, "fileRetention": setting, "bypassGovernance": true });
         // A day has passed for the tokens, too.
         let all = authorize(&fake, &fake.key(&KeySpec::everything(BUCKET)));
         call(&fake, &all, "b2_update_file_retention", &params).0

@@ -10,7 +10,7 @@ use panther::error::Error;
 use panther::id::ObjectId;
 use panther::keys::wrap::Opener;
 use panther::ops::Silent;
-use panther::ops::check::{CheckOptions, CheckReport, check};
+use panther::ops::check::{Amount, CheckOptions, CheckReport, check};
 use panther::ops::restore::{RestoreOptions, restore};
 use panther::repo::Repository;
 use panther::state::State;
@@ -112,7 +112,7 @@ impl B2Lab {
     /// Reads everything.
     pub fn check(&self) -> panther::Result<CheckReport> {
         let (repo, state, _folder) = self.fresh()?;
-        let options = CheckOptions { read_data: true, threads: 2, ..CheckOptions::default() };
+        let options = CheckOptions { read_data: Some(Amount::All), threads: 2, ..CheckOptions::default() };
         check(&repo, &state, &options, &Silent)
     }
 

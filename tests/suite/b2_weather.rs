@@ -42,7 +42,7 @@ fn run(seed: u64, tally: &Tally) {
     lab.backup().unwrap();
     fake.reset_counts();
     fake.weather(weather(seed));
-    let ended = |error: panther::Error| {
+    let ended = |error: Error| {
         assert!(STORE_CODES.contains(&error.exit_code()), "{what}: {error:?}");
         assert!(error.exit_code() == 5 || error.hint().is_some(), "{what}: no hint: {error:?}");
         tally.refusals.fetch_add(1, Ordering::Relaxed);
