@@ -94,12 +94,13 @@ pub struct Weather {
     left: u64,
     stalls: bool,
     caps: bool,
+    stale: bool,
 }
 
 impl Weather {
-    /// Every eighth call meets a fault, at most 40; none that stalls, no caps.
+    /// Every eighth call meets a fault, at most 40; none that stalls, no caps, no stale listings.
     pub fn new(seed: u64) -> Self {
-        Self { rng: ChaCha8Rng::seed_from_u64(seed), share: 0.125, left: 40, stalls: false, caps: false }
+        Self { rng: ChaCha8Rng::seed_from_u64(seed), share: 0.125, left: 40, stalls: false, caps: false, stale: false }
     }
 
     /// The share of calls that meet a fault.
@@ -117,6 +118,12 @@ impl Weather {
     /// With stalls, which cost the client's time-outs.
     pub fn with_stalls(mut self) -> Self {
         self.stalls = true;
+        self
+    }
+
+    /// With listings that miss the newest versions for a while.
+    pub fn with_stale_listings(mut self) -> Self {
+        self.stale = true;
         self
     }
 
@@ -164,7 +171,7 @@ impl Weather {
         if call.kind.downloads() {
             all.extend([Fault::Corrupt, Fault::Truncate]);
         }
-        if call.kind.lists() {
+        if call.kind.lists() && self.stale {
             all.push(Fault::StaleListing(self.rng.clone().random_range(1..6), 1));
         }
         if self.stalls {

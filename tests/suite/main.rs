@@ -2,10 +2,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod b2_cli;
+mod b2_counts;
+mod b2_fake;
+mod b2_faults;
 mod b2_keys;
+mod b2_kill;
 mod b2_kit;
+mod b2_lab;
 mod b2_runs;
+mod b2_security;
 mod b2_store;
+mod b2_weather;
 mod backup;
 mod check_data;
 mod cli_basics;
