@@ -29,6 +29,7 @@ mod damage_cli;
 mod damage_packs;
 mod damage_restore;
 mod damage_world;
+mod doctor;
 #[path = "../fake_b2/mod.rs"]
 mod fake_b2;
 mod floors;
@@ -41,4 +42,5 @@ mod restore_faults;
 mod restore_in_place;
 mod restore_kit;
 mod trouble;
+mod usage;
 mod vectors;

@@ -132,7 +132,7 @@ impl Recipe {
         let command =
             format!("b2 key create --bucket {}{prefix} {key_name} {}", location.bucket, capabilities.join(","));
         let type_of_access = match purpose {
-            // Whatever there can write can also delete.
+            // Three types of access are on offer there, and no choice of capabilities: none reads and writes without deleting.
             Purpose::Writing => None,
             Purpose::Reading => Some("Read Only"),
             Purpose::Admin => Some("Read and Write"),

@@ -106,6 +106,8 @@ fn all(
     let snapshots = signed::snapshots(repo, &survey, &statements, findings, progress)?;
     signed::chains(&survey, &snapshots, &statements, findings);
 
+    repo.take_reread().iter().for_each(|name| findings.transient(name));
+
     let budgeted = data::Budgeted::new(options, &survey);
     let memory = data::Memory::load(state, findings);
     let reads_trees = repo.keys().role() != Role::Writer;

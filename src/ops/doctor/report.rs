@@ -45,7 +45,8 @@ impl Line {
 
     /// What was looked at could not be done.
     pub fn failed(check: &'static str, error: &Error) -> Self {
-        Self { check, grade: Grade::Error, what: with_causes(error), hint: error.hint() }
+        let hint = error.hint().unwrap_or_else(|| "put that right, then run `panther doctor` again".to_owned());
+        Self::error(check, with_causes(error), hint)
     }
 }
 

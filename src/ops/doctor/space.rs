@@ -1,7 +1,7 @@
 //! Room for the local state and for packs on their way: less than is needed stops a backup.
 
 use super::Patient;
-use super::report::Line;
+use super::report::{Line, with_causes};
 use crate::error::{Error, Result};
 use std::fs;
 use std::io::Write;
@@ -14,6 +14,7 @@ const ERROR_BYTES: u64 = 256 << 20;
 const WARNING_BYTES: u64 = 1 << 30;
 /// What is written to see whether it can be.
 const TRIED_BYTES: usize = 1 << 20;
+const HINT: &str = "make room there, or name another place with --state-dir or TMPDIR";
 
 pub(super) fn lines(patient: &Patient<'_>) -> Vec<Line> {
     let mut folders: Vec<(&str, PathBuf)> = Vec::new();
@@ -29,7 +30,7 @@ pub(super) fn lines(patient: &Patient<'_>) -> Vec<Line> {
             continue;
         }
         seen.push(device);
-        lines.push(look(what, &folder).unwrap_or_else(|error| Line::failed("space", &error)));
+        lines.push(look(what, &folder).unwrap_or_else(|error| Line::error("space", with_causes(&error), HINT)));
     }
     lines
 }
@@ -56,10 +57,9 @@ fn look(what: &str, folder: &Path) -> Result<Line> {
 
 fn grade(free_bytes: u64, whereabouts: &str) -> Line {
     let what = format!("{} MiB are free {whereabouts}", free_bytes >> 20);
-    let hint = "make room there, or name another place with --state-dir or TMPDIR";
     match free_bytes {
-        0..ERROR_BYTES => Line::error("space", what, hint),
-        ERROR_BYTES..WARNING_BYTES => Line::warning("space", what, hint),
+        0..ERROR_BYTES => Line::error("space", what, HINT),
+        ERROR_BYTES..WARNING_BYTES => Line::warning("space", what, HINT),
         _ => Line::ok("space", what),
     }
 }
