@@ -26,7 +26,7 @@ impl Statements {
             && self.revoked.get(&cert.key).is_some_and(|accepted| !accepted.contains(object))
     }
 
-    fn add(&mut self, gc: Gc) {
+    pub(super) fn add(&mut self, gc: Gc) {
         for (_, packs) in gc.condemned.into_iter().flat_map(|c| c.packs) {
             self.condemned.extend(packs);
         }

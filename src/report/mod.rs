@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod check;
+pub mod doctor;
 pub mod json;
 pub mod keys;
 pub mod ls;
@@ -12,3 +13,4 @@ pub mod text;
 pub mod time;
 pub mod try_it;
 pub mod units;
+pub mod usage;

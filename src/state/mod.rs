@@ -4,11 +4,20 @@
 //! - [`session`]: packs stored by a run that has not written its index yet, so that a killed run carries on
 //! - [`dirs`]: directory by directory, what was seen of each file and its entry, so that unchanged files are not read
 //! - [`lists`]: the content lists of long files, so that of a changed one only the changes are read
+//!
+//! Runs side by side each have a file of their own. What they share is in small files that are opened for a moment only:
+//! - [`ledger`]: what was asked of stores that count, by day
+//! - [`verified`]: when each pack was last read whole and checked
+
+mod brief;
+pub mod examine;
 
 pub mod blobs;
 pub mod dirs;
+pub mod ledger;
 pub mod lists;
 pub mod session;
+pub mod verified;
 
 use crate::error::{Error, Result};
 use crate::id::RepoId;

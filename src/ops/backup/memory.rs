@@ -1,7 +1,7 @@
 //! What a backup knows from earlier runs.
 
 use super::assemble::content_of;
-use crate::error::{Error, Result, StoreError};
+use crate::error::{Error, Result};
 use crate::format::content::{ListOf, Record, decode_node};
 use crate::format::index::PackRecord;
 use crate::format::name::Name;
@@ -43,13 +43,17 @@ impl Memory {
         signer: &Signer,
         statements: &Statements,
         synced: &Synced,
+        chain: &[Name],
         force: bool,
     ) -> Result<Self> {
         let split = |packs: Vec<PackRecord>| -> Result<(Vec<PackRecord>, Vec<ObjectId>)> {
             let (mut there, mut lost) = (Vec::new(), Vec::new());
-            for pack in packs {
-                let usable = pack.writer == *signer.writer() && !statements.condemned.contains(&pack.id);
-                if usable && is_stored(repo, &pack)? {
+            let is_usable =
+                |pack: &PackRecord| pack.writer == *signer.writer() && !statements.condemned.contains(&pack.id);
+            let (usable, useless): (Vec<_>, Vec<_>) = packs.into_iter().partition(is_usable);
+            lost.extend(useless.iter().map(|pack| pack.id));
+            for (is_whole, pack) in are_stored(repo, &usable)?.into_iter().zip(usable) {
+                if is_whole {
                     there.push(pack);
                 } else {
                     lost.push(pack.id);
@@ -67,7 +71,7 @@ impl Memory {
             state.sweep_dirs(|_| false)?;
             state.forget_stored(&lost)?;
         }
-        let chain = repo.heads(signer.writer(), state, statements)?.snapshots;
+        let chain = repo.heads_of(chain, signer.writer(), state, statements)?.snapshots;
         let view = if force { None } else { Some(state.dir_view()?) };
         let doubtful = synced.rebuilt || !statements.condemned.is_empty();
         Ok(Self { view, taken_over, chain, doubtful })
@@ -123,14 +127,12 @@ impl Memory {
     }
 }
 
-/// Whether the store has a pack, whole.
-fn is_stored(repo: &Repository, pack: &PackRecord) -> Result<bool> {
-    let name = Name::Pack(pack.writer.clone(), pack.id);
-    match repo.backend().size(&name.to_string()) {
-        Ok(size_bytes) => Ok(size_bytes == pack.size_bytes),
-        Err(StoreError::NotFound) => Ok(false),
-        Err(error) => Err(Error::store("look for", name, error)),
-    }
+/// Of each pack, whether the store has it, whole.
+fn are_stored(repo: &Repository, packs: &[PackRecord]) -> Result<Vec<bool>> {
+    let names: Vec<String> = packs.iter().map(|p| Name::Pack(p.writer.clone(), p.id).to_string()).collect();
+    let sizes =
+        repo.backend().sizes(&names).map_err(|e| Error::store("look for packs at", repo.backend().location(), e))?;
+    Ok(packs.iter().zip(sizes).map(|(pack, size)| size == Some(pack.size_bytes)).collect())
 }
 
 /// The last snapshot of the same paths, as it was noted in the state.

@@ -10,6 +10,7 @@ mod sources;
 
 use crate::buffers::Buffers;
 use crate::error::{Error, Result};
+use crate::format::name::Name;
 use crate::format::snapshot::{Manifest, Summary};
 use crate::format::time::Time;
 use crate::id::{ObjectId, WriterName};
@@ -47,7 +48,7 @@ pub struct BackupOptions {
     pub writer: Option<WriterName>,
     /// What is left out.
     pub excludes: ExcludeOptions,
-    /// zstd level of segments.
+    /// zstd level of segments, or [`crate::repo::writer::AUTO`].
     pub level: i32,
     /// Store nothing, only count.
     pub dry_run: bool,
@@ -97,8 +98,8 @@ pub struct BackupReport {
     pub elapsed_secs: f64,
 }
 
-/// Data packs are ended at this size: B2 then takes 21 uploads a GiB.
-const DATA_PACK_BYTES: u64 = 48 << 20;
+/// Data packs are ended at this size: with all that goes beside them, a first backup makes at most 25 uploads a GiB.
+const DATA_PACK_BYTES: u64 = 60 << 20;
 /// Tree packs are ended at this size.
 const TREE_PACK_BYTES: u64 = 16 << 20;
 
@@ -139,13 +140,15 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
     let signer = repo.keys().signer(wanted)?;
 
     progress.stage("prepare", Totals::default());
-    let statements = repo.statements()?;
-    let synced = repo.sync(state, Some(signer.writer()), &statements)?;
+    let survey = repo.survey()?;
+    let statements = repo.statements_of(&survey.gc, state)?;
+    let chain = survey.snapshots_of(signer.writer());
+    let synced = repo.sync_listed(state, Some(signer.writer()), &statements, survey.index)?;
     for bad in &synced.bad {
         // What it names is simply stored again.
         progress.warn(&format!("{bad}; what it names is stored anew"));
     }
-    let memory = Memory::open(repo, state, &signer, &statements, &synced, options.force)?;
+    let memory = Memory::open(repo, state, &signer, &statements, &synced, &chain, options.force)?;
     let past = Past::recall(state, signer.writer(), &options.host, &roots)?;
     let parent = past.snapshot.filter(|id| memory.has_snapshot(id));
 
@@ -292,7 +295,8 @@ impl Run<'_> {
 
     /// Before the manifest the gc objects are listed once more (spec 11): the snapshot must not rest on what has been condemned meanwhile.
     fn refuse_condemned(&self) -> Result<()> {
-        let now = self.repo.statements()?;
+        let listed: Vec<Name> = self.repo.list("gc/")?.into_iter().map(|(name, _)| name).collect();
+        let now = self.repo.statements_of(&listed, self.state)?;
         if now.condemned.is_subset(&self.statements.condemned) {
             return Ok(());
         }

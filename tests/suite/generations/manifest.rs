@@ -47,6 +47,11 @@ impl Manifest {
         self.0.len()
     }
 
+    /// The bytes of all files, each inode once.
+    pub fn content_bytes(&self) -> u64 {
+        self.0.values().filter(|object| object.same_as.as_ref().is_none()).map(|object| object.size_bytes).sum()
+    }
+
     /// The same without any hole: what is written over may keep zeros where there was a hole.
     pub fn without_holes(&self) -> Self {
         let mut all = self.clone();

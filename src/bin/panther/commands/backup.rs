@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::open;
 use panther::ops::Progress;
 use panther::ops::backup::{BackupOptions, SnapshotMode, backup};
+use panther::repo::writer::{AUTO, DEFAULT_LEVEL};
 use panther::report::backup as report;
 use panther::source::{ExcludeOptions, parse_size};
 use panther::{Error, Result};
@@ -49,7 +50,7 @@ pub struct Options {
     /// Read the newest snapshot of the subvolume in this folder instead of taking one
     #[arg(long, value_name = "FOLDER", conflicts_with = "snapshot")]
     newest_in: Option<PathBuf>,
-    /// auto, fastest, default, better, max, or a zstd level from 1 to 19
+    /// auto, fastest, default, better, max, or a zstd level from 1 to 19; auto is default, and works harder where the uplink leaves time for it
     #[arg(long, value_name = "LEVEL", default_value = "auto", value_parser = parse_level)]
     compression: i32,
 }
@@ -120,7 +121,8 @@ fn size(text: &str) -> Result<u64, String> {
 fn parse_level(text: &str) -> Result<i32, String> {
     match text {
         "fastest" => Ok(1),
-        "auto" | "default" => Ok(DEFAULT_LEVEL),
+        "auto" => Ok(AUTO),
+        "default" => Ok(DEFAULT_LEVEL),
         "better" => Ok(9),
         "max" => Ok(19),
         _ => text
@@ -130,9 +132,6 @@ fn parse_level(text: &str) -> Result<i32, String> {
             .ok_or_else(|| "it is none of auto, fastest, default, better, max, 1 to 19".to_owned()),
     }
 }
-
-/// The zstd level where nothing else is asked for.
-pub const DEFAULT_LEVEL: i32 = 3;
 
 /// Makes a snapshot.
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
@@ -160,6 +159,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     };
     let done = backup(&repo, &state, &options, &context.ui)?;
     done.warnings.iter().for_each(|warning| context.ui.warn(warning));
+    open::warn_of_oddities(context, &repo);
     context.report(&done, || report::text(&done))?;
     Ok(if report::is_incomplete(&done) { Outcome::Incomplete } else { Outcome::Complete })
 }
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn levels() {
-        for (text, level) in [("auto", 3), ("default", 3), ("fastest", 1), ("max", 19), ("7", 7)] {
+        for (text, level) in [("auto", AUTO), ("default", 3), ("fastest", 1), ("max", 19), ("7", 7)] {
             assert_eq!(parse_level(text), Ok(level));
         }
         for text in ["", "0", "20", "-1", "off"] {

@@ -2,12 +2,14 @@
 
 pub mod backup;
 pub mod check;
+pub mod doctor;
 pub mod init;
 pub mod key;
 pub mod ls;
 pub mod restore;
 pub mod snapshots;
 pub mod try_it;
+pub mod usage;
 
 use crate::cli::Command;
 use crate::context::Context;
@@ -50,6 +52,8 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Snapshots(options) => snapshots::run(options, context),
         Command::Ls(options) => ls::run(options, context),
         Command::Check(options) => check::run(options, context),
+        Command::Doctor(options) => doctor::run(options, context),
+        Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
         Command::Try(options) => try_it::run(options, context),
     }
