@@ -3,9 +3,11 @@
 //! - [`blobs`]: which blob is in which pack, segment and place, and which index objects that knowledge comes from
 //! - [`session`]: packs stored by a run that has not written its index yet, so that a killed run carries on
 //! - [`dirs`]: directory by directory, what was seen of each file and its entry, so that unchanged files are not read
+//! - [`lists`]: the content lists of long files, so that of a changed one only the changes are read
 
 pub mod blobs;
 pub mod dirs;
+pub mod lists;
 pub mod session;
 
 use crate::error::{Error, Result};
@@ -17,7 +19,7 @@ use std::path::{Path, PathBuf};
 const NOTES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("notes");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Raised whenever the tables change; another number means: start anew.
-const SCHEMA: &[u8] = b"panther state 3";
+const SCHEMA: &[u8] = b"panther state 4";
 /// How many runs on one machine can have a state of their own at the same time.
 const SLOTS: u32 = 16;
 
@@ -103,6 +105,7 @@ impl State {
         if found.is_none() {
             blobs::create_tables(self, &write)?;
             dirs::create_tables(self, &write)?;
+            lists::create_tables(self, &write)?;
             session::create_tables(self, &write)?;
             write.open_table(NOTES).map_err(|e| self.failed(e))?;
         }

@@ -166,7 +166,8 @@ impl History {
                 }
                 let meta = fs::symlink_metadata(&path).unwrap();
                 // Nor the empty folders that stand for them in a snapshot, in which nothing can be made.
-                if meta.dev() != dev || meta.ino() == btrfs::STUB_INO {
+                let is_panthers = path.file_name().is_some_and(|name| name == ".panther");
+                if meta.dev() != dev || meta.ino() == btrfs::STUB_INO || is_panthers {
                     continue;
                 }
                 if meta.is_dir() {
@@ -294,7 +295,9 @@ impl History {
     /// Subvolumes in this one, the innermost first; without those that are kept.
     pub(crate) fn nested(&self) -> Vec<PathBuf> {
         let mut paths = self.all_nested();
-        paths.retain(|path| !path.starts_with(self.root.join(KEPT)));
+        paths.retain(|path| {
+            !path.starts_with(self.root.join(KEPT)) && !path.components().any(|part| part.as_os_str() == ".panther")
+        });
         paths
     }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod backup;
+mod btrfs_backup;
 mod btrfs_cases;
 mod btrfs_delta;
 mod btrfs_figures;
