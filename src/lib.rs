@@ -7,7 +7,7 @@
 //!
 //! 1. [`id`], [`error`], [`buffers`]: words and tools that everybody uses
 //! 2. `format`: bytes to records and back, no I/O
-//! 3. [`chunk`], [`seal`]: pure functions on records and bytes
+//! 3. [`chunk`], [`seal`], [`retention`]: pure functions on records and bytes
 //! 4. [`keys`]: keys at work; pure
 //! 5. [`backend`]: where objects are kept
 //! 6. [`state`]: what this machine remembers
@@ -28,6 +28,7 @@ pub mod keys;
 pub mod ops;
 pub mod repo;
 pub mod report;
+pub mod retention;
 pub mod seal;
 pub mod source;
 pub mod state;
