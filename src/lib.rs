@@ -12,7 +12,7 @@
 //! 5. [`backend`]: where objects are kept
 //! 6. [`state`]: what this machine remembers
 //! 7. [`source`]: the file system read
-//! 8. [`target`], [`repo`]: the file system written; a repository: opening, packing, finding blobs
+//! 8. [`target`], [`repo`], [`config`]: the file system written; a repository: opening, packing, finding blobs; the configuration file
 //! 9. [`ops`]: one use case a file
 //! 10. `report`: results as text and JSON, no I/O
 //!
@@ -21,6 +21,7 @@
 pub mod backend;
 pub mod buffers;
 pub mod chunk;
+pub mod config;
 pub mod error;
 pub mod format;
 pub mod id;

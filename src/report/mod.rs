@@ -7,6 +7,7 @@ pub mod keys;
 pub mod ls;
 pub mod progress;
 pub mod restore;
+pub mod settings;
 pub mod snapshots;
 pub mod text;
 pub mod time;

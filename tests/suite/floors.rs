@@ -13,12 +13,12 @@ const FLOORS: &[&[&str]] = &[
     &["backend"],
     &["state"],
     &["source"],
-    &["target", "repo"],
+    &["target", "repo", "config"],
     &["ops"],
     &["report"],
 ];
 /// Modules that touch neither files, nor network, nor processes.
-const PURE: &[&str] = &["id", "error", "format", "chunk", "seal", "retention", "keys", "report"];
+const PURE: &[&str] = &["id", "error", "format", "chunk", "seal", "retention", "keys", "config", "report"];
 /// Files that may hold unsafe code.
 const UNSAFE: &[&str] = &[];
 const MAX_LINES: usize = 450;

@@ -4,6 +4,7 @@
 mod backup;
 mod cli_basics;
 mod cli_common;
+mod cli_config;
 mod cli_keys;
 mod cli_restore;
 mod cli_secrets;

@@ -1,6 +1,7 @@
 //! The command line's grammar.
 
-use crate::commands::{backup, check, init, key, ls, restore, snapshots, try_it};
+use crate::commands::{backup, check, config, init, key, ls, restore, snapshots, try_it};
+use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
 use panther::id::WriterName;
 use std::ffi::OsString;
@@ -16,8 +17,8 @@ Examples:
   panther try ~/Documents
 
 Passphrase or identity, the first that is there: the options above; PANTHER_PASSWORD_FILE,
-PANTHER_PASSWORD_COMMAND, PANTHER_PASSWORD, PANTHER_IDENTITY_FILE; the systemd credentials
-panther-password and panther-identity; a question on the terminal.
+PANTHER_PASSWORD_COMMAND, PANTHER_PASSWORD, PANTHER_IDENTITY_FILE; the profile of the configuration
+file; the systemd credentials panther-password and panther-identity; a question on the terminal.
 
 Exit codes:
   0    done
@@ -49,6 +50,12 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Globals {
+    /// The configuration file [default: $XDG_CONFIG_HOME/panther/config.toml, else /etc/panther/config.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "PANTHER_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// The profile of the configuration file to use
+    #[arg(short, long, global = true, value_name = "NAME", env = "PANTHER_PROFILE", hide_env_values = true)]
+    pub profile: Option<String>,
     /// The repository: a folder, as PATH or file:PATH
     #[arg(short, long, global = true, value_name = "REPO", env = "PANTHER_REPOSITORY", hide_env_values = true)]
     pub repo: Option<OsString>,
@@ -76,6 +83,9 @@ pub struct Globals {
     /// Say more
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
+    /// What the profile says of secrets: looked at after options and environment.
+    #[arg(skip)]
+    pub from_profile: FromProfile,
 }
 
 /// The commands.
@@ -96,6 +106,9 @@ pub enum Command {
     /// List, add, change, remove, copy and print keys
     #[command(subcommand)]
     Key(key::Key),
+    /// Check and show the configuration file, and its schema
+    #[command(subcommand)]
+    Config(config::Config),
     /// Back up a folder to a throw-away repository, restore it, compare, and show figures
     Try(try_it::Options),
 }
@@ -111,6 +124,7 @@ impl Command {
             Self::Ls(_) => "ls",
             Self::Check(_) => "check",
             Self::Key(key) => key.name(),
+            Self::Config(config) => config.name(),
             Self::Try(_) => "try",
         }
     }
@@ -118,6 +132,11 @@ impl Command {
     /// Whether it has something to clear away that no second signal may keep it from.
     pub fn clears_away(&self) -> bool {
         matches!(self, Self::Try(_))
+    }
+
+    /// Whether a profile matters to it.
+    pub fn uses_profile(&self) -> bool {
+        !matches!(self, Self::Try(_) | Self::Config(_))
     }
 }
 

@@ -1,9 +1,11 @@
 //! What every command gets: the global options, somebody to report to, the way out.
 
 use crate::cli::{Command, Globals};
+use crate::profile::Overlaid;
 use crate::signals;
 use crate::ui::Ui;
 use jiff::tz::TimeZone;
+use panther::config::Profile;
 use panther::report::json::Document;
 use panther::{Error, Result};
 use serde::Serialize;
@@ -16,6 +18,8 @@ pub const STDOUT: &str = "the standard output";
 pub struct Context {
     /// The global options.
     pub globals: Globals,
+    /// The profile in use, and where settings come from.
+    pub overlaid: Overlaid,
     /// Progress and warnings.
     pub ui: Ui,
     /// The zone in which times are shown.
@@ -28,10 +32,18 @@ impl Context {
     ///
     /// # Errors
     /// [`Error::Io`] when no signal handler can be installed.
-    pub fn new(globals: Globals, command: &Command) -> Result<Self> {
+    pub fn new(globals: Globals, overlaid: Overlaid, command: &Command) -> Result<Self> {
         let cancelled = signals::flag(command.clears_away())?;
         let ui = Ui::new(globals.quiet, globals.verbose, cancelled);
-        Ok(Self { globals, ui, zone: TimeZone::system(), name: command.name() })
+        if let Some(in_use) = &overlaid.in_use {
+            ui.verbose(|| format!("using the profile {} of {}", in_use.name, in_use.file.display()));
+        }
+        Ok(Self { globals, overlaid, ui, zone: TimeZone::system(), name: command.name() })
+    }
+
+    /// The profile in use.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.overlaid.in_use.as_ref().map(|in_use| &in_use.profile)
     }
 
     /// Writes a result: a JSON document if that was asked for, else the text.

@@ -28,8 +28,7 @@ const OTHER_STORES: [&str; 10] =
 /// [`Error::Usage`] when there is none, or it is something else.
 pub fn folder(context: &Context) -> Result<PathBuf> {
     let given = context.globals.repo.as_deref().filter(|repo| !repo.is_empty());
-    let given = given
-        .ok_or_else(|| Error::Usage("which repository? Name it with -r/--repo or in PANTHER_REPOSITORY".into()))?;
+    let given = given.ok_or_else(|| Error::Usage(context.overlaid.no_repository()))?;
     let bytes = given.as_bytes();
     if let Some(path) = bytes.strip_prefix(b"file:") {
         return Ok(PathBuf::from(OsStr::from_bytes(path)));

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod check;
+pub mod config;
 pub mod init;
 pub mod key;
 pub mod ls;
@@ -51,6 +52,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Ls(options) => ls::run(options, context),
         Command::Check(options) => check::run(options, context),
         Command::Key(key) => key::run(key, context),
+        Command::Config(config) => config::run(config, context),
         Command::Try(options) => try_it::run(options, context),
     }
 }
