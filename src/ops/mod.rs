@@ -3,8 +3,10 @@
 pub mod backup;
 pub mod check;
 pub mod compare;
+pub mod forget;
 pub mod keys;
 pub mod list;
+pub mod pins;
 pub mod progress;
 pub mod restore;
 pub mod try_it;

@@ -10,6 +10,7 @@ pub mod reader;
 pub mod snapshots;
 pub mod statements;
 pub mod tree;
+pub mod vanished;
 pub mod writer;
 
 use crate::backend::{Backend, Body};

@@ -59,6 +59,8 @@ pub enum Reason {
     },
     /// It has all these tags.
     Tags(Vec<String>),
+    /// Others were named, and no rule was asked.
+    NotNamed,
 }
 
 impl fmt::Display for Reason {
@@ -73,6 +75,7 @@ impl fmt::Display for Reason {
             Self::EveryWithin { unit, span, slot } => {
                 write!(f, "{} within {span} (last of {slot})", unit.adverb())
             }
+            Self::NotNamed => f.write_str("not named"),
             Self::Tags(tags) => write!(f, "tag {}", tags.join(",")),
         }
     }

@@ -20,14 +20,23 @@ pub struct CalendarSpan {
 }
 
 impl CalendarSpan {
-    /// The time that much before `time`, in `zone`. One month before the 31st is the last day of a shorter month. Where that leaves the calendar, its beginning.
-    pub fn before(&self, time: Time, zone: &TimeZone) -> Time {
-        let span = jiff::Span::new()
+    fn span(&self) -> Result<jiff::Span, jiff::Error> {
+        jiff::Span::new()
             .try_years(self.years)
             .and_then(|s| s.try_months(self.months))
             .and_then(|s| s.try_days(self.days))
-            .and_then(|s| s.try_hours(self.hours));
-        let before = span.and_then(|span| stamp(time).to_zoned_datetime(zone.clone()).checked_sub(span));
+            .and_then(|s| s.try_hours(self.hours))
+    }
+
+    /// The time that much after `time`, in `zone`. Where that leaves the calendar, its end.
+    pub fn after(&self, time: Time, zone: &TimeZone) -> Time {
+        let after = self.span().and_then(|span| stamp(time).to_zoned_datetime(zone.clone()).checked_add(span));
+        after.map_or(time_of(jiff::Timestamp::MAX), |zoned| time_of(zoned.timestamp()))
+    }
+
+    /// The time that much before `time`, in `zone`. One month before the 31st is the last day of a shorter month. Where that leaves the calendar, its beginning.
+    pub fn before(&self, time: Time, zone: &TimeZone) -> Time {
+        let before = self.span().and_then(|span| stamp(time).to_zoned_datetime(zone.clone()).checked_sub(span));
         before.map_or(time_of(jiff::Timestamp::MIN), |zoned| time_of(zoned.timestamp()))
     }
 }

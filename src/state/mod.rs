@@ -2,10 +2,14 @@
 //!
 //! - [`blobs`]: which blob is in which pack, segment and place, and which index objects that knowledge comes from
 //! - [`session`]: packs stored by a run that has not written its index yet, so that a killed run carries on
+//! - [`seen`]: manifests that this machine has seen, so that one that vanishes is noticed
+//! - [`known`]: which repository is where, so that a false one is noticed; a small file beside the states
 //! - [`dirs`]: directory by directory, what was seen of each file and its entry, so that unchanged files are not read
 
 pub mod blobs;
 pub mod dirs;
+pub mod known;
+pub mod seen;
 pub mod session;
 
 use crate::error::{Error, Result};
@@ -17,7 +21,7 @@ use std::path::{Path, PathBuf};
 const NOTES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("notes");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Raised whenever the tables change; another number means: start anew.
-const SCHEMA: &[u8] = b"panther state 3";
+const SCHEMA: &[u8] = b"panther state 4";
 /// How many runs on one machine can have a state of their own at the same time.
 const SLOTS: u32 = 16;
 
@@ -104,6 +108,7 @@ impl State {
             blobs::create_tables(self, &write)?;
             dirs::create_tables(self, &write)?;
             session::create_tables(self, &write)?;
+            seen::create_tables(self, &write)?;
             write.open_table(NOTES).map_err(|e| self.failed(e))?;
         }
         self.commit(write)?;

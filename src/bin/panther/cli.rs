@@ -1,6 +1,6 @@
 //! The command line's grammar.
 
-use crate::commands::{backup, check, config, init, key, ls, restore, snapshots, try_it};
+use crate::commands::{backup, check, config, forget, init, key, ls, pin, restore, snapshots, try_it};
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
 use panther::id::WriterName;
@@ -14,6 +14,7 @@ Examples:
   panther -r /mnt/disk/backup snapshots
   panther -r /mnt/disk/backup restore latest:/home/me/Documents --target restored
   panther -r /mnt/disk/backup check --read-data-subset 5%
+  panther -r /mnt/disk/backup forget --policy laptop --dry-run --explain
   panther try ~/Documents
 
 Passphrase or identity, the first that is there: the options above; PANTHER_PASSWORD_FILE,
@@ -28,6 +29,7 @@ Exit codes:
   4    the repository is damaged, or something is missing from it
   5    the repository's store failed: full, not allowed, not reachable
   10   there is no repository
+  11   the repository is another than the one that this machine remembers there
   12   no key opens with this passphrase or identity
   13   the key at hand may not do this
   14   the repository needs a newer version of panther
@@ -74,6 +76,9 @@ pub struct Globals {
     /// Under which name to write, with an admin's key [default: the host's name]
     #[arg(long, global = true, value_name = "NAME")]
     pub writer: Option<WriterName>,
+    /// Trust the repository although this machine remembers another one at its place
+    #[arg(long, global = true)]
+    pub accept_repository: bool,
     /// Write one JSON document (docs/json.md)
     #[arg(long, global = true)]
     pub json: bool,
@@ -103,6 +108,12 @@ pub enum Command {
     Ls(ls::Options),
     /// Check that everything in the repository is there and whole
     Check(check::Options),
+    /// Remove snapshots by policy or by name
+    Forget(Box<forget::Options>),
+    /// Keep snapshots whatever the policy says
+    Pin(pin::Options),
+    /// Take pins back
+    Unpin(pin::Options),
     /// List, add, change, remove, copy and print keys
     #[command(subcommand)]
     Key(key::Key),
@@ -123,6 +134,9 @@ impl Command {
             Self::Snapshots(_) => "snapshots",
             Self::Ls(_) => "ls",
             Self::Check(_) => "check",
+            Self::Forget(_) => "forget",
+            Self::Pin(_) => "pin",
+            Self::Unpin(_) => "unpin",
             Self::Key(key) => key.name(),
             Self::Config(config) => config.name(),
             Self::Try(_) => "try",

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::secrets;
 use panther::backend::Backend;
 use panther::backend::local::LocalBackend;
-use panther::id::WriterName;
+use panther::id::{ObjectId, RepoId, WriterName};
 use panther::keys::wrap::Opener;
 use panther::ops::Progress;
 use panther::ops::list::SnapshotFilter;
@@ -12,6 +12,7 @@ use panther::repo::snapshots::{Snapshot, pick};
 use panther::repo::statements::Statements;
 use panther::repo::{Repository, read_config};
 use panther::state::State;
+use panther::state::known::Known;
 use panther::{Error, Result, error::StoreError};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -60,8 +61,9 @@ pub fn backend(context: &Context) -> Result<Arc<dyn Backend>> {
 /// [`Error::NoRepository`], [`Error::WrongKey`]; whatever is wrong.
 pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
     let backend = backend(context)?;
-    // Before anybody is asked for a passphrase.
-    read_config(&*backend)?;
+    // Before anybody is asked for a passphrase, or gives one to a false repository.
+    let (config, config_hash) = read_config(&*backend)?;
+    recognise(context, &*backend, &config.repo, &config_hash)?;
     let opener = secrets::opener(&context.globals)?;
     let repo = Repository::open(backend, &opener)?;
     let role = repo.keys().role().as_str();
@@ -69,6 +71,45 @@ pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
         .ui
         .verbose(|| format!("opened {} with the {role} key {}", repo.backend().location(), repo.key_id().short()));
     Ok((repo, opener))
+}
+
+/// Compares a repository with what this machine remembers of its place, and remembers it.
+fn recognise(context: &Context, backend: &dyn Backend, repo: &RepoId, config_hash: &ObjectId) -> Result<()> {
+    // Without a folder for the state nothing is remembered: `state` complains where that matters.
+    let Ok(folder) = state_folder(context.globals.state_dir.as_deref()) else { return Ok(()) };
+    let known = Known::new(&folder);
+    let place = place_of(backend);
+    let result = match context.globals.accept_repository {
+        true => known.accept(&place, repo, config_hash),
+        false => known.recognise(&place, repo, config_hash),
+    };
+    match result {
+        Err(error @ Error::OtherRepository(_)) => Err(error),
+        Err(error) => {
+            context.ui.warn(&format!("which repository is here cannot be remembered: {}", with_causes(&error)));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Remembers a repository that was just made, in place of any other.
+pub fn remember_new(context: &Context, repo: &Repository) {
+    let Ok(folder) = state_folder(context.globals.state_dir.as_deref()) else { return };
+    let replaced = read_config(&**repo.backend())
+        .and_then(|(config, hash)| Known::new(&folder).replace(&place_of(&**repo.backend()), &config.repo, &hash));
+    if let Err(error) = replaced {
+        context.ui.warn(&format!("which repository is here cannot be remembered: {}", with_causes(&error)));
+    }
+}
+
+/// The store's location; of a folder the same however it was named.
+fn place_of(backend: &dyn Backend) -> String {
+    let location = backend.location();
+    match std::fs::canonicalize(&location) {
+        Ok(path) => path.display().to_string(),
+        Err(_) => location,
+    }
 }
 
 /// The local state for `repo`.
@@ -106,6 +147,11 @@ pub fn writer(context: &Context, repo: &Repository, host: &str) -> Option<Writer
         (None, Role::Admin) => Some(WriterName::from_host(host)),
         (None, Role::Reader | Role::Writer) => None,
     }
+}
+
+/// Under which name an admin's key signs what concerns the whole repository: `--writer`, else the host's name.
+pub fn signing_writer(context: &Context) -> WriterName {
+    context.globals.writer.clone().unwrap_or_else(|| WriterName::from_host(&host()))
 }
 
 /// This machine's name.

@@ -3,12 +3,13 @@
 //! - [`report`]: what is found
 //! - `survey`: the listing and the small objects
 //! - `signed`: index objects, manifests, chains
+//! - `seen`: manifests that this machine remembers
 //! - `catalogue`: what the index objects say, and what of it is bad
 //! - `presence`: packs and the listing
 //! - `packs`, `pack_parts`: reading packs whole
 //! - `blobs`, `trees`, `paths`: the trees of all snapshots
 //!
-//! Nothing that is wrong stops a check: it is collected. Nothing that the local state remembers is believed.
+//! Nothing that is wrong stops a check: it is collected. Nothing that the local state remembers is believed, except that it was there.
 
 mod blobs;
 mod catalogue;
@@ -17,6 +18,7 @@ mod packs;
 mod paths;
 mod presence;
 pub mod report;
+mod seen;
 mod signed;
 mod survey;
 mod trees;
@@ -85,6 +87,7 @@ fn run(repo: &Repository, state: &State, options: &CheckOptions, progress: &dyn 
     progress.stage("snapshots", files(survey.snapshots.len()));
     let snapshots = signed::snapshots(repo, &survey, &statements, &findings, progress)?;
     signed::chains(&survey, &snapshots, &statements, &findings);
+    seen::manifests(state, &survey, &snapshots, &statements, &findings);
 
     let mut read_bytes = 0;
     if options.read_data {
