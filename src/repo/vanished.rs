@@ -42,7 +42,8 @@ impl Repository {
         let is_gone = |id: &ObjectId| !listed.contains(id) && !statements.forgotten.contains(id);
         let named: BTreeSet<ObjectId> =
             listing.snapshots.iter().flat_map(|s| &s.cover.predecessors).copied().filter(is_gone).collect();
-        let seen: Vec<ObjectId> = state.seen()?.into_iter().filter(|(_, by)| by == writer).map(|(id, _)| id).collect();
+        let seen: Vec<ObjectId> =
+            state.seen(&self.config().repo)?.into_iter().filter(|(_, by)| by == writer).map(|(id, _)| id).collect();
         let of = |id: &ObjectId, what: &str| Vanished {
             object: Name::Snapshot(writer.clone(), *id).to_string(),
             what: what.to_owned(),
@@ -54,7 +55,7 @@ impl Repository {
             seen.into_iter().filter(|id| !listed.contains(id) && statements.forgotten.contains(id)).collect();
         state.unsee(&planned)?;
         let there: Vec<_> = listing.snapshots.iter().map(|head| (head.id, head.writer.clone())).collect();
-        state.see(&there)?;
+        state.see(&self.config().repo, &there)?;
         Ok(vanished)
     }
 

@@ -49,22 +49,21 @@ impl Known {
         }
     }
 
-    /// Compares the repository at `place` with what is remembered, and remembers it if nothing is.
+    /// Compares the repository at `place` with what is remembered. Nothing is remembered by that: see [`Known::accept`].
     ///
     /// # Errors
     /// [`Error::OtherRepository`] if another one was met at this place, or this one with another configuration anywhere; [`Error::Io`].
     pub fn recognise(&self, place: &str, repo: &RepoId, config_hash: &ObjectId) -> Result<()> {
         let lines = self.lines()?;
         let is_it = |line: &Line| line.repo == *repo && line.config_hash == *config_hash;
-        let same_place = || lines.iter().filter(|line| line.place == as_line(place));
-        if same_place().any(is_it) {
-            return Ok(());
-        }
+        let mut same_place = lines.iter().filter(|line| line.place == as_line(place)).peekable();
+        let is_new_here = same_place.peek().is_none();
         let is_changed = lines.iter().any(|line| line.repo == *repo && line.config_hash != *config_hash);
-        if is_changed || same_place().next().is_some() {
-            return Err(Error::OtherRepository(place.to_owned()));
+        if same_place.any(is_it) || (is_new_here && !is_changed) {
+            Ok(())
+        } else {
+            Err(Error::OtherRepository(place.to_owned()))
         }
-        self.add(place, repo, config_hash)
     }
 
     /// Remembers the repository at `place` beside others that may be there at other times.
@@ -126,9 +125,15 @@ mod tests {
         let (x, y) = (ObjectId([3; 32]), ObjectId([4; 32]));
         let other = |result: Result<()>| matches!(result, Err(Error::OtherRepository(_)));
         for _ in 0..2 {
-            known.recognise("/a b\nc", &a, &x).unwrap();
+            known.recognise("/a b\nc", &b, &y).unwrap();
+            assert!(!folder.path().join("deep").exists());
         }
-        known.recognise("/elsewhere", &a, &x).unwrap();
+        for place in ["/a b\nc", "/elsewhere"] {
+            known.recognise(place, &a, &x).unwrap();
+            known.accept(place, &a, &x).unwrap();
+            known.accept(place, &a, &x).unwrap();
+            known.recognise(place, &a, &x).unwrap();
+        }
         // Another one, or the same with another configuration, there or anywhere.
         assert!(other(known.recognise("/a b\nc", &b, &y)));
         assert!(other(known.recognise("/a b\nc", &a, &y)));

@@ -264,7 +264,7 @@ fn by_name() {
     // One that somebody has removed by hand: it is an alarm until an admin says that it is right.
     history.store.delete(&history.name_of(all[2]).to_string()).unwrap();
     let state = history.state("seeing");
-    state.see(&[(all[2], writer("alpha"))]).unwrap();
+    state.see(&history.repo().config().repo, &[(all[2], writer("alpha"))]).unwrap();
     let options = CheckOptions { read_data: false, subset: None, seed: 0, threads: 1 };
     let found = |state: &State| check(&history.repo(), state, &options, &Silent).unwrap().errors.len();
     assert_eq!(found(&state), 1);

@@ -170,7 +170,7 @@ fn another_repository_in_the_same_place_is_refused() {
         assert_eq!(run.code, 11, "{arguments:?}: {}", run.err);
         assert!(run.err.contains("--accept-repository"), "{}", run.err);
     }
-    // Nobody was asked for the passphrase before.
+    // Nobody was asked for the passphrase before. What could not be opened is not remembered, either.
     assert_eq!(run(sandbox.bare().arg("snapshots")).code, 11);
     // Disks that take turns.
     sandbox.ok(&["snapshots", "--accept-repository"]);

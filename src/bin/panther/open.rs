@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::secrets;
 use panther::backend::Backend;
 use panther::backend::local::LocalBackend;
-use panther::id::{ObjectId, RepoId, WriterName};
+use panther::id::WriterName;
 use panther::keys::wrap::Opener;
 use panther::ops::Progress;
 use panther::ops::list::SnapshotFilter;
@@ -63,9 +63,12 @@ pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
     let backend = backend(context)?;
     // Before anybody is asked for a passphrase, or gives one to a false repository.
     let (config, config_hash) = read_config(&*backend)?;
-    recognise(context, &*backend, &config.repo, &config_hash)?;
+    if !context.globals.accept_repository {
+        known(context, &*backend, |known, place| known.recognise(place, &config.repo, &config_hash))?;
+    }
     let opener = secrets::opener(&context.globals)?;
     let repo = Repository::open(backend, &opener)?;
+    known(context, &**repo.backend(), |known, place| known.accept(place, &config.repo, &config_hash))?;
     let role = repo.keys().role().as_str();
     context
         .ui
@@ -73,33 +76,26 @@ pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
     Ok((repo, opener))
 }
 
-/// Compares a repository with what this machine remembers of its place, and remembers it.
-fn recognise(context: &Context, backend: &dyn Backend, repo: &RepoId, config_hash: &ObjectId) -> Result<()> {
+/// Remembers a repository that was just made, in place of any other.
+///
+/// # Errors
+/// Whatever is wrong with its configuration.
+pub fn remember_new(context: &Context, repo: &Repository) -> Result<()> {
+    let (config, config_hash) = read_config(&**repo.backend())?;
+    known(context, &**repo.backend(), |known, place| known.replace(place, &config.repo, &config_hash))
+}
+
+/// Does something with what this machine remembers of the store's place. That it cannot be read or written is only said: it is a memory, no lock.
+fn known(context: &Context, backend: &dyn Backend, with: impl FnOnce(&Known, &str) -> Result<()>) -> Result<()> {
     // Without a folder for the state nothing is remembered: `state` complains where that matters.
     let Ok(folder) = state_folder(context.globals.state_dir.as_deref()) else { return Ok(()) };
-    let known = Known::new(&folder);
-    let place = place_of(backend);
-    let result = match context.globals.accept_repository {
-        true => known.accept(&place, repo, config_hash),
-        false => known.recognise(&place, repo, config_hash),
-    };
-    match result {
+    match with(&Known::new(&folder), &place_of(backend)) {
         Err(error @ Error::OtherRepository(_)) => Err(error),
         Err(error) => {
             context.ui.warn(&format!("which repository is here cannot be remembered: {}", with_causes(&error)));
             Ok(())
         }
         Ok(()) => Ok(()),
-    }
-}
-
-/// Remembers a repository that was just made, in place of any other.
-pub fn remember_new(context: &Context, repo: &Repository) {
-    let Ok(folder) = state_folder(context.globals.state_dir.as_deref()) else { return };
-    let replaced = read_config(&**repo.backend())
-        .and_then(|(config, hash)| Known::new(&folder).replace(&place_of(&**repo.backend()), &config.repo, &hash));
-    if let Err(error) = replaced {
-        context.ui.warn(&format!("which repository is here cannot be remembered: {}", with_causes(&error)));
     }
 }
 

@@ -182,7 +182,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
             run.refuse_condemned()?;
             let head = repo.write_snapshot(&signer, &memory.chain, started, &options.host, &manifest)?;
             report.snapshot = Some(head.id);
-            state.see(&[(head.id, head.writer.clone())])?;
+            state.see(&repo.config().repo, &[(head.id, head.writer.clone())])?;
             past.remember(state, &head, &manifest)?;
         }
         state.end_session(session)?;

@@ -87,7 +87,7 @@ fn run(repo: &Repository, state: &State, options: &CheckOptions, progress: &dyn 
     progress.stage("snapshots", files(survey.snapshots.len()));
     let snapshots = signed::snapshots(repo, &survey, &statements, &findings, progress)?;
     signed::chains(&survey, &snapshots, &statements, &findings);
-    seen::manifests(state, &survey, &snapshots, &statements, &findings);
+    seen::manifests(repo, state, &survey, &snapshots, &statements, &findings);
 
     let mut read_bytes = 0;
     if options.read_data {

@@ -5,6 +5,7 @@ use super::signed::Snapshot;
 use super::survey::Survey;
 use crate::format::name::Name;
 use crate::id::ObjectId;
+use crate::repo::Repository;
 use crate::repo::statements::Statements;
 use crate::repo::vanished::WHAT_MANIFEST;
 use crate::state::State;
@@ -12,6 +13,7 @@ use std::collections::HashSet;
 
 /// Reports manifests that were seen and are gone without a plan, and remembers those that are there.
 pub(super) fn manifests(
+    repo: &Repository,
     state: &State,
     survey: &Survey,
     snapshots: &[Snapshot],
@@ -19,7 +21,7 @@ pub(super) fn manifests(
     findings: &Findings<'_>,
 ) {
     // The state is a cache: if it cannot be read, there is nothing to compare with.
-    let Ok(seen) = state.seen() else { return };
+    let Ok(seen) = state.seen(&repo.config().repo) else { return };
     let listed: HashSet<ObjectId> = survey.snapshots.iter().filter_map(Name::id).collect();
     // The chain tells of these already.
     let named: HashSet<&ObjectId> = snapshots.iter().flat_map(|s| &s.cover.predecessors).collect();
@@ -40,7 +42,7 @@ pub(super) fn manifests(
             _ => None,
         })
         .collect();
-    if let Err(error) = state.unsee(&planned).and_then(|()| state.see(&there)) {
+    if let Err(error) = state.unsee(&planned).and_then(|()| state.see(&repo.config().repo, &there)) {
         findings.note(Kind::Unreadable, "the local state", format!("what was seen cannot be remembered: {error}"));
     }
 }

@@ -27,7 +27,7 @@ impl Default for GroupBy {
 }
 
 /// What the snapshots of a group have in common.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct GroupKey {
     /// Their writer.
     pub writer: WriterName,
@@ -142,8 +142,8 @@ pub(super) fn by_name(
     statements: &Statements,
 ) -> Result<Vec<GroupPlan>> {
     let by = options.group_by;
-    let hit: HashSet<_> = alive.iter().filter(|s| named.contains(&s.head.id)).map(|s| text_of(s, by)).collect();
-    let judged = alive.iter().filter(|s| hit.contains(&text_of(s, by))).map(|s| {
+    let hit: HashSet<_> = alive.iter().filter(|s| named.contains(&s.head.id)).map(|s| GroupKey::of(s, by)).collect();
+    let judged = alive.iter().filter(|s| hit.contains(&GroupKey::of(s, by))).map(|s| {
         let mut decision = Decision::default();
         if !named.contains(&s.head.id) {
             let pinned = statements.pinned.contains(&s.head.id);
@@ -152,10 +152,6 @@ pub(super) fn by_name(
         (GroupKey::of(s, by), judge(s, decision))
     });
     finish(judged, options, true)
-}
-
-fn text_of(snapshot: &Snapshot, by: GroupBy) -> String {
-    GroupKey::of(snapshot, by).in_words()
 }
 
 fn judge(snapshot: &Snapshot, decision: Decision) -> Judged {

@@ -27,8 +27,6 @@ policy holds; with none at all nothing is removed. The last snapshot of each per
 freed by `prune`, not by this. docs/retention.md explains every rule.")]
 pub struct Options {
     #[command(flatten)]
-    keep: Keep,
-    #[command(flatten)]
     filter: Filter,
     /// Judge snapshots apart by these: host, paths, tags, separated by commas, or nothing [default: the profile's, else host,paths]
     #[arg(long, value_name = "LIST", value_parser = parse_group_by)]
@@ -48,6 +46,8 @@ pub struct Options {
     /// These snapshots and no others: ids, beginnings of them, or latest
     #[arg(value_name = "ID", conflicts_with = "Keep")]
     ids: Vec<String>,
+    #[command(flatten)]
+    keep: Keep,
 }
 
 /// The rules.
@@ -59,22 +59,22 @@ struct Keep {
     #[arg(long, value_name = "NAME", value_parser = parse_preset)]
     policy: Option<Preset>,
     /// The newest N; here and below N may be unlimited
-    #[arg(short = 'l', long, value_name = "N")]
+    #[arg(short = 'l', long, value_name = "N", allow_negative_numbers = true)]
     keep_last: Option<Count>,
     /// The last of each of N hours that have one
-    #[arg(short = 'H', long, value_name = "N")]
+    #[arg(short = 'H', long, value_name = "N", allow_negative_numbers = true)]
     keep_hourly: Option<Count>,
     /// The last of each of N days
-    #[arg(short = 'd', long, value_name = "N")]
+    #[arg(short = 'd', long, value_name = "N", allow_negative_numbers = true)]
     keep_daily: Option<Count>,
     /// The last of each of N ISO weeks
-    #[arg(short = 'w', long, value_name = "N")]
+    #[arg(short = 'w', long, value_name = "N", allow_negative_numbers = true)]
     keep_weekly: Option<Count>,
     /// The last of each of N months
-    #[arg(short = 'm', long, value_name = "N")]
+    #[arg(short = 'm', long, value_name = "N", allow_negative_numbers = true)]
     keep_monthly: Option<Count>,
     /// The last of each of N years
-    #[arg(short = 'y', long, value_name = "N")]
+    #[arg(short = 'y', long, value_name = "N", allow_negative_numbers = true)]
     keep_yearly: Option<Count>,
     /// All of this span before the newest, such as 1y6m, 30d, 36h
     #[arg(long, value_name = "SPAN")]

@@ -40,7 +40,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let location = backend.location();
     let recipient = secrets::recipient(&opener);
     let repo = Repository::init(Arc::new(backend), &recipient, &options.label, secrets::work_factor())?;
-    open::remember_new(context, &repo);
+    open::remember_new(context, &repo)?;
     let body = Body { repository: repo.config().repo, location: &location, key: repo.key_id() };
     context.report(body, || {
         format!(
