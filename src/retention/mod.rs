@@ -3,9 +3,9 @@
 //! - [`policy`]: the rules, as data
 //! - [`span`]: lengths of time by the calendar
 //! - [`slot`]: hours, days, weeks, months and years of a time zone
-//! - [`decide`]: rules applied
+//! - [`mod@decide`]: rules applied
 //! - [`calendar`]: when snapshots are taken
-//! - [`simulate`]: what rules come to over time
+//! - [`mod@simulate`]: what rules come to over time
 //!
 //! # The rules
 //! They are those that users of restic know:
