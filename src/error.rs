@@ -29,6 +29,96 @@ pub enum StoreError {
     /// Anything else.
     #[error("the store failed")]
     Io(#[source] io::Error),
+    /// A cap that the account's owner has set is reached.
+    #[error("the account's {} is reached", .cap.as_str())]
+    Cap {
+        /// Which.
+        cap: Cap,
+        /// What the store says.
+        #[source]
+        source: io::Error,
+    },
+    /// The store does not accept the credentials at all.
+    #[error("the store does not accept the credentials")]
+    Credentials(#[source] io::Error),
+    /// The credentials are good, but may not do this.
+    #[error("the store's credentials may not do this")]
+    Forbidden(#[source] io::Error),
+    /// There is no bucket of this name, or not for these credentials.
+    #[error("there is no bucket {0}, or these credentials cannot see it")]
+    NoBucket(String),
+    /// The store could not be reached, or was too busy, in spite of several attempts.
+    #[error("the store cannot be reached, or is too busy")]
+    Unreachable(#[source] io::Error),
+    /// The user or the system asked to stop while the store was waited for.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// A cap of a Backblaze account ("Caps & Alerts").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cap {
+    /// Bytes stored.
+    Storage,
+    /// Calls of classes B and C in a day.
+    Transactions,
+    /// Bytes downloaded in a day.
+    Download,
+    /// The store does not say which.
+    Unnamed,
+}
+
+impl Cap {
+    /// What it is called in a sentence.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Storage => "storage cap",
+            Self::Transactions => "transaction cap",
+            Self::Download => "download cap",
+            Self::Unnamed => "cap (storage, transactions or download)",
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether the same call may well succeed later without anybody doing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
+
+    /// The same error for somebody else: causes are kept as text.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let copy = |e: &io::Error| io::Error::new(e.kind(), e.to_string());
+        match self {
+            Self::NotFound => Self::NotFound,
+            Self::Length { actual_bytes, wanted } => {
+                Self::Length { actual_bytes: *actual_bytes, wanted: wanted.clone() }
+            }
+            Self::Full(e) => Self::Full(copy(e)),
+            Self::Denied(e) => Self::Denied(copy(e)),
+            Self::Io(e) => Self::Io(copy(e)),
+            Self::Cap { cap, source } => Self::Cap { cap: *cap, source: copy(source) },
+            Self::Credentials(e) => Self::Credentials(copy(e)),
+            Self::Forbidden(e) => Self::Forbidden(copy(e)),
+            Self::NoBucket(name) => Self::NoBucket(name.clone()),
+            Self::Unreachable(e) => Self::Unreachable(copy(e)),
+            Self::Cancelled => Self::Cancelled,
+        }
+    }
+
+    /// Whether further calls are of no use in this run: nothing but waiting or a change of the account helps.
+    pub fn ends_the_run(&self) -> bool {
+        matches!(
+            self,
+            Self::Cap { .. }
+                | Self::Credentials(_)
+                | Self::Forbidden(_)
+                | Self::NoBucket(_)
+                | Self::Unreachable(_)
+                | Self::Cancelled
+        )
+    }
 }
 
 impl From<io::Error> for StoreError {
@@ -168,6 +258,9 @@ pub enum Error {
         /// Why not.
         what: String,
     },
+    /// A snapshot that was read is no longer what it was.
+    #[error("the snapshot {} was changed while it was backed up", .0.display())]
+    SnapshotChanged(PathBuf),
     /// The user or the system asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -184,7 +277,10 @@ impl Error {
 
     /// A failure of the store on `object` while trying to `op`.
     pub fn store(op: &'static str, object: impl ToString, source: StoreError) -> Self {
-        Self::Store { op, object: object.to_string(), source }
+        match source {
+            StoreError::Cancelled => Self::Interrupted,
+            source => Self::Store { op, object: object.to_string(), source },
+        }
     }
 
     /// What is wrong with the bytes of `object`: damage, or a newer format.
@@ -199,6 +295,10 @@ impl Error {
             Self::Usage(_) | Self::RepositoryExists(_) => 2,
             Self::Damaged { .. } | Self::Missing(_) => 4,
             Self::Store { source: StoreError::NotFound | StoreError::Length { .. }, .. } => 4,
+            Self::Store { source: StoreError::Cap { .. }, .. } => 6,
+            Self::Store { source: StoreError::Unreachable(_), .. } => 7,
+            Self::Store { source: StoreError::Cancelled, .. } => 130,
+            Self::Store { source: StoreError::NoBucket(_), .. } => 10,
             Self::Store { .. } => 5,
             Self::NoRepository(_) => 10,
             Self::OtherRepository(_) => 11,
@@ -206,7 +306,7 @@ impl Error {
             Self::Role { .. } => 13,
             Self::Newer { .. } => 14,
             Self::Interrupted => 130,
-            Self::Io { .. } | Self::State { .. } | Self::Aborted => 1,
+            Self::Io { .. } | Self::State { .. } | Self::SnapshotChanged(_) | Self::Aborted => 1,
         }
     }
 
@@ -238,7 +338,31 @@ impl Error {
             Self::Store { source: StoreError::NotFound, .. } => {
                 "run `panther check` to see what else is missing; what it does not name can still be restored"
             }
+            Self::Store { source: StoreError::Cap { cap, .. }, .. } => match cap {
+                Cap::Storage => {
+                    "raise the storage cap under Caps & Alerts in the Backblaze account, or prune; then run the same command again: it carries on where it stopped"
+                }
+                Cap::Transactions | Cap::Download => {
+                    "raise the cap under Caps & Alerts in the Backblaze account, or wait until midnight UTC, when the day's count begins anew; then run the same command again: it carries on where it stopped"
+                }
+                Cap::Unnamed => {
+                    "look under Caps & Alerts in the Backblaze account which cap is reached and raise it, or wait until midnight UTC; then run the same command again: it carries on where it stopped"
+                }
+            },
+            Self::Store { source: StoreError::Credentials(_), .. } => {
+                "check the application key's id and secret, and whether the key still exists in the Backblaze account"
+            }
+            Self::Store { source: StoreError::Forbidden(_), .. } => {
+                "the application key lacks a capability, or is restricted to another bucket or prefix; `panther doctor` says what it may do"
+            }
+            Self::Store { source: StoreError::NoBucket(_), .. } => {
+                "check the bucket's name in -r/--repo; panther makes no buckets: make a private one in the Backblaze account"
+            }
+            Self::Store { source: StoreError::Unreachable(_), .. } => {
+                "check the network and the store's status page, then run the same command again: it carries on where it stopped"
+            }
             Self::State { .. } => "the state is only a cache: delete the file and run the command again",
+            Self::SnapshotChanged(_) => "let nobody write to it, or take another, and run the same command again",
             Self::Interrupted => "run the same command again: it carries on where it stopped",
             _ => return None,
         };

@@ -1,10 +1,10 @@
 //! A store that fails on demand, for tests.
 
-use super::{Backend, Body, Listed};
+use super::{Backend, Body, Listed, Oddity, Slots, Usage};
 use crate::error::StoreError;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// An operation of a [`Backend`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -188,6 +188,22 @@ impl<B: Backend> Backend for FaultBackend<B> {
 
     fn staging(&self) -> Result<Option<PathBuf>, StoreError> {
         self.run(Op::Staging, "", |inner| inner.staging())
+    }
+
+    fn is_remote(&self) -> bool {
+        self.inner.is_remote()
+    }
+
+    fn usage(&self) -> Usage {
+        self.inner.usage()
+    }
+
+    fn put_slots(&self) -> Arc<Slots> {
+        self.inner.put_slots()
+    }
+
+    fn oddities(&self) -> Vec<Oddity> {
+        self.inner.oddities()
     }
 }
 

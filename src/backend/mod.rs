@@ -1,4 +1,4 @@
-//! Where objects are kept: a folder, memory, later a bucket.
+//! Where objects are kept: a folder, memory, a bucket.
 //!
 //! # The contract
 //! Every backend must keep these promises; [`conformance`] checks them.
@@ -14,12 +14,26 @@
 
 use crate::error::StoreError;
 use crate::format::time::Time;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+pub mod b2;
 pub mod conformance;
 pub mod fault;
 pub mod local;
 pub mod memory;
+pub mod oddity;
+pub mod plan;
+pub mod slots;
+pub mod usage;
+
+pub use oddity::{Oddity, OddityKind, Tidied};
+pub use slots::Slots;
+pub use usage::Usage;
+
+/// Uploads at the same time where there is no network.
+const LOCAL_PUTS: usize = 2;
 
 /// The bytes of an object on their way into the store.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +79,7 @@ pub trait Backend: Send + Sync {
     /// [`StoreError::Length`] if the object ends before that; any other [`StoreError`].
     fn get_range(&self, name: &str, offset: u64, len_bytes: usize) -> Result<Vec<u8>, StoreError>;
 
-    /// The object's size in bytes.
+    /// The object's size in bytes. A store that remembers its listings may say what the last one has shown.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -94,6 +108,97 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn staging(&self) -> Result<Option<PathBuf>, StoreError> {
+        Ok(None)
+    }
+
+    /// Whether each read is a request over a network, so that few large reads are far better than many small ones.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// What was asked of the store since it was opened; callers take differences.
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
+    /// As [`Backend::list`] of everything, but without what lies in a folder of this name, at any depth. Cheaper than a whole listing.
+    ///
+    /// # Errors
+    /// As [`Backend::list`].
+    fn list_without(&self, folder: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
+        let inside = |name: &str| name.rsplit_once('/').is_some_and(|(above, _)| above.split('/').any(|f| f == folder));
+        self.list("", &mut |listed| {
+            if !inside(&listed.name) {
+                visit(listed);
+            }
+        })
+    }
+
+    /// The sizes of several objects; nothing for those that are missing. Many cost no more calls than a few.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn sizes(&self, names: &[String]) -> Result<Vec<Option<u64>>, StoreError> {
+        let size = |name: &String| match self.size(name) {
+            Ok(size_bytes) => Ok(Some(size_bytes)),
+            Err(StoreError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        };
+        names.iter().map(size).collect()
+    }
+
+    /// Says that these ranges of an object will be read soon, with [`Backend::get_range`], each once: ranges of one call that touch are fetched
+    /// by one request. Only a hint.
+    fn will_read(&self, _name: &str, _ranges: &[Range<u64>]) {}
+
+    /// Reads a range again whose bytes were wrong, in another way: `attempt` 0 over a new connection, later ones from other versions of the object,
+    /// if there are any. Nothing when there is no other way left. A reader goes on until its hash accepts the bytes.
+    ///
+    /// # Errors
+    /// As [`Backend::get_range`].
+    fn get_range_again(
+        &self,
+        name: &str,
+        offset: u64,
+        len_bytes: usize,
+        attempt: u32,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        if attempt == 0 { self.get_range(name, offset, len_bytes).map(Some) } else { Ok(None) }
+    }
+
+    /// As [`Backend::get_range_again`], for a whole object.
+    ///
+    /// # Errors
+    /// As [`Backend::get`].
+    fn get_again(&self, name: &str, max_bytes: u64, attempt: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        if attempt == 0 { self.get(name, max_bytes).map(Some) } else { Ok(None) }
+    }
+
+    /// The slots that whoever puts many objects takes one of for each, before it begins.
+    fn put_slots(&self) -> Arc<Slots> {
+        Arc::new(Slots::new(LOCAL_PUTS, LOCAL_PUTS))
+    }
+
+    /// What the listings so far have shown to be odd, sorted.
+    fn oddities(&self) -> Vec<Oddity> {
+        Vec::new()
+    }
+
+    /// Removes, below `prefix`, the versions that [`Backend::oddities`] are about, except the object itself: surplus ones, what shadows it, markers.
+    /// For those who may delete. Versions that differ are only removed if `may_differ`: the caller knows that the oldest is the right one.
+    ///
+    /// # Errors
+    /// [`StoreError`]; some may have been removed by then.
+    fn tidy_versions(&self, _prefix: &str, _may_differ: bool) -> Result<Tidied, StoreError> {
+        Ok(Tidied::default())
+    }
+
+    /// Protects every object below `prefix` from removal until at least `until_unix_secs`, where the store can; how many objects that concerned.
+    /// Nothing if the store has no such thing.
+    ///
+    /// # Errors
+    /// [`StoreError`]; some may be protected by then.
+    fn retain(&self, _prefix: &str, _until_unix_secs: u64) -> Result<Option<u64>, StoreError> {
         Ok(None)
     }
 }

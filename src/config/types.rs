@@ -109,7 +109,7 @@ pub enum Nested {
 #[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Source {
-    /// A file or folder, read as it is. Either this or subvolume.
+    /// A file or folder. Either this or subvolume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<AbsolutePath>,
     /// A Btrfs subvolume, read from a snapshot.

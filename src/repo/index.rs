@@ -30,14 +30,36 @@ impl Repository {
     /// # Errors
     /// [`Error::Store`], [`Error::State`]. Damaged index objects are collected, not fatal: what they name cannot be found, everything else can.
     pub fn sync(&self, state: &State, own: Option<&WriterName>, statements: &Statements) -> Result<Synced> {
-        let mut synced = Synced::default();
         let mut listed = Vec::new();
-        for writer in self.writers()? {
-            listed.extend(self.list(&format!("writers/{writer}/index/"))?);
+        if self.backend().is_remote() {
+            listed = self.survey()?.index;
+        } else {
+            for writer in self.writers()? {
+                listed.extend(self.list(&format!("writers/{writer}/index/"))?);
+            }
         }
-        let names: HashSet<ObjectId> = listed.iter().filter_map(|(name, _)| name.id()).collect();
+        self.sync_listed(state, own, statements, listed)
+    }
+
+    /// As [`Repository::sync`], with the index objects of a listing and their sizes.
+    ///
+    /// # Errors
+    /// As [`Repository::sync`].
+    pub fn sync_listed(
+        &self,
+        state: &State,
+        own: Option<&WriterName>,
+        statements: &Statements,
+        mut listed: Vec<(Name, u64)>,
+    ) -> Result<Synced> {
+        let mut synced = Synced::default();
+        let ids = |listed: &[(Name, u64)]| listed.iter().filter_map(|(name, _)| name.id()).collect::<HashSet<_>>();
         let mut known = state.index_objects()?;
-        if !known.is_subset(&names) {
+        if self.backend().is_remote() && !known.is_subset(&ids(&listed)) {
+            // Rarely they have gone; more often the listing is older than what this machine has written itself.
+            listed = self.survey()?.index;
+        }
+        if !known.is_subset(&ids(&listed)) {
             // Index objects went away, so packs may have too: learn everything anew.
             state.clear()?;
             synced.rebuilt = true;

@@ -10,21 +10,35 @@ use crate::id::ObjectId;
 use crate::keys::Keyring;
 use crate::keys::wrap::Opener;
 
-/// Opens the first key file that `opener` opens.
+/// Opens the first key file that `opener` opens, beginning with `likely`, which needs no listing.
 pub(super) fn open(
     backend: &dyn Backend,
     opener: &Opener,
     config: &Config,
     config_hash: ObjectId,
+    likely: Option<ObjectId>,
 ) -> Result<(ObjectId, Keyring)> {
+    let open_one = |id: ObjectId| {
+        let name = Name::Key(id);
+        get(backend, &name, limits::SMALL_OBJECT_BYTES).and_then(|object| {
+            let file = opener.open(&object).map_err(|e| Error::format(&name, e))?;
+            file.map(|key| Keyring::new(key, config, config_hash)).transpose().map_err(|e| Error::format(&name, e))
+        })
+    };
+    if let Some(id) = likely {
+        match open_one(id) {
+            Ok(Some(keys)) => return Ok((id, keys)),
+            Err(Error::Store { op, object, source }) if source.ends_the_run() => {
+                return Err(Error::Store { op, object, source });
+            }
+            // It was only likely.
+            Ok(None) | Err(_) => {}
+        }
+    }
     let mut trouble = None;
     for (name, _) in list(backend, "keys/")? {
         let Name::Key(id) = name else { continue };
-        let opened = get(backend, &name, limits::SMALL_OBJECT_BYTES).and_then(|object| {
-            let file = opener.open(&object).map_err(|e| Error::format(&name, e))?;
-            file.map(|key| Keyring::new(key, config, config_hash)).transpose().map_err(|e| Error::format(&name, e))
-        });
-        match opened {
+        match open_one(id) {
             Ok(Some(keys)) => return Ok((id, keys)),
             Ok(None) => {}
             // Another key file may still open: a damaged one must not lock everybody out.

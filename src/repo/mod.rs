@@ -4,12 +4,16 @@ pub mod dedup;
 pub mod index;
 pub mod keyring;
 
+mod ahead;
 mod commit;
+mod compress;
 mod packer;
 pub mod reader;
 pub mod snapshots;
 pub mod statements;
+pub mod survey;
 pub mod tree;
+mod uploads;
 pub mod vanished;
 pub mod writer;
 
@@ -23,7 +27,7 @@ use crate::id::{ObjectId, WriterName};
 use crate::keys::wrap::{Opener, Recipient};
 use crate::keys::{self, Keyring};
 use crate::seal::{self, Opened};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// An open repository.
 pub struct Repository {
@@ -31,6 +35,7 @@ pub struct Repository {
     config: Config,
     keys: Keyring,
     key_id: ObjectId,
+    reread: Mutex<Vec<Name>>,
 }
 
 impl Repository {
@@ -52,7 +57,7 @@ impl Repository {
         put(&*backend, &Name::Key(key_id), &wrapped)?;
         put(&*backend, &Name::Config, &object)?;
         let keys = Keyring::new(key, &config, Config::hash(&object)).map_err(|e| Error::format("the new key", e))?;
-        Ok(Self { backend, config, keys, key_id })
+        Ok(Self { backend, config, keys, key_id, reread: Mutex::default() })
     }
 
     /// Opens the repository with whatever key file `opener` opens.
@@ -60,9 +65,22 @@ impl Repository {
     /// # Errors
     /// [`Error::NoRepository`], [`Error::WrongKey`]; whatever is wrong with its objects.
     pub fn open(backend: Arc<dyn Backend>, opener: &Opener) -> Result<Self> {
-        let (config, config_hash) = read_config(&*backend)?;
-        let (key_id, keys) = keyring::open(&*backend, opener, &config, config_hash)?;
-        Ok(Self { backend, config, keys, key_id })
+        let found = read_config(&*backend)?;
+        Self::open_with(backend, opener, found, None)
+    }
+
+    /// As [`Repository::open`], with the configuration as [`read_config`] has given it, and the key file that most likely opens: that saves calls.
+    ///
+    /// # Errors
+    /// As [`Repository::open`].
+    pub fn open_with(
+        backend: Arc<dyn Backend>,
+        opener: &Opener,
+        (config, config_hash): (Config, ObjectId),
+        likely: Option<ObjectId>,
+    ) -> Result<Self> {
+        let (key_id, keys) = keyring::open(&*backend, opener, &config, config_hash, likely)?;
+        Ok(Self { backend, config, keys, key_id, reread: Mutex::default() })
     }
 
     /// Where its objects are.
@@ -123,12 +141,20 @@ impl Repository {
                 return Err(Error::format(name, FormatError::Invalid("it is no signed object")));
             }
         };
-        let bytes = get(&*self.backend, name, limit)?;
+        let (bytes, again) = get_told(&*self.backend, name, limit)?;
+        if again {
+            self.reread.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+        }
         self.keys
             .verifier()
             .open(&bytes, kind, writer, self.keys.epochs())
             .and_then(take)
             .map_err(|e| Error::format(name, e))
+    }
+
+    /// The signed objects that were wrong when first read and right when read again, since this was last asked.
+    pub fn take_reread(&self) -> Vec<Name> {
+        std::mem::take(&mut self.reread.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Checks a pack's header.
@@ -143,14 +169,20 @@ impl Repository {
 /// [`Error::NoRepository`]; whatever is wrong with it.
 pub fn read_config(backend: &dyn Backend) -> Result<(Config, ObjectId)> {
     let name = Name::Config.to_string();
-    let object = match backend.get(&name, limits::SMALL_OBJECT_BYTES) {
-        Ok(object) => object,
-        Err(StoreError::NotFound) => return Err(Error::NoRepository(backend.location())),
-        Err(StoreError::Length { .. }) => return Err(Error::format(name, FormatError::Invalid("it is far too large"))),
-        Err(error) => return Err(Error::store("read", name, error)),
+    let open = |done: Result<Vec<u8>, StoreError>| {
+        let object = match done {
+            Ok(object) => object,
+            Err(StoreError::NotFound) => return Err(Error::NoRepository(backend.location())),
+            Err(StoreError::Length { .. }) => {
+                return Err(Error::format(&name, FormatError::Invalid("it is far too large")));
+            }
+            Err(error) => return Err(Error::store("read", &name, error)),
+        };
+        let config = seal::open_config(&object).map_err(|e| Error::format(&name, e))?;
+        Ok((config, Config::hash(&object)))
     };
-    let config = seal::open_config(&object).map_err(|e| Error::format(name, e))?;
-    Ok((config, Config::hash(&object)))
+    let first = open(backend.get(&name, limits::SMALL_OBJECT_BYTES));
+    until_right(first, |attempt| backend.get_again(&name, limits::SMALL_OBJECT_BYTES, attempt), open)
 }
 
 /// Reads a whole object and checks that its bytes hash to its name.
@@ -158,18 +190,65 @@ pub fn read_config(backend: &dyn Backend) -> Result<(Config, ObjectId)> {
 /// # Errors
 /// [`Error::Store`], [`Error::Damaged`].
 pub(crate) fn get(backend: &dyn Backend, name: &Name, max_bytes: u64) -> Result<Vec<u8>> {
-    let bytes = match backend.get(&name.to_string(), max_bytes) {
-        Ok(bytes) => bytes,
-        Err(StoreError::NotFound) => return Err(Error::Missing(name.to_string())),
-        Err(StoreError::Length { actual_bytes: actual, .. }) => {
-            return Err(Error::format(name, FormatError::Limit { what: "object", actual, limit: max_bytes }));
+    get_told(backend, name, max_bytes).map(|(bytes, _)| bytes)
+}
+
+/// As [`get`]; and whether it was wrong at first.
+fn get_told(backend: &dyn Backend, name: &Name, max_bytes: u64) -> Result<(Vec<u8>, bool)> {
+    let text = name.to_string();
+    let check = |done: Result<Vec<u8>, StoreError>| {
+        let bytes = match done {
+            Ok(bytes) => bytes,
+            Err(StoreError::NotFound) => return Err(Error::Missing(text.clone())),
+            Err(StoreError::Length { actual_bytes: actual, .. }) => {
+                return Err(Error::format(&text, FormatError::Limit { what: "object", actual, limit: max_bytes }));
+            }
+            Err(error) => return Err(Error::store("read", &text, error)),
+        };
+        match name.id() {
+            Some(id) if id != ObjectId::of(&bytes) => Err(Error::format(&text, FormatError::Hash)),
+            _ => Ok(bytes),
         }
-        Err(error) => return Err(Error::store("read", name, error)),
     };
-    match name.id() {
-        Some(id) if id != ObjectId::of(&bytes) => Err(Error::format(name, FormatError::Hash)),
-        _ => Ok(bytes),
+    let mut was_wrong = false;
+    let again = |attempt| {
+        was_wrong = true;
+        backend.get_again(&text, max_bytes, attempt)
+    };
+    let bytes = until_right(check(backend.get(&text, max_bytes)), again, check)?;
+    Ok((bytes, was_wrong))
+}
+
+/// So often is something read again that was wrong: more versions of an object are not looked at.
+const READ_AGAIN: u32 = 8;
+
+/// Reads again what was wrong, in every way that the store has, before it counts as damaged: `check` says what is right.
+/// A store that once gave wrong bytes may give the right ones over another connection, or have another version.
+///
+/// # Errors
+/// The first one, if nothing right comes.
+pub(crate) fn until_right<T>(
+    first: Result<T>,
+    mut again: impl FnMut(u32) -> Result<Option<Vec<u8>>, StoreError>,
+    check: impl Fn(Result<Vec<u8>, StoreError>) -> Result<T>,
+) -> Result<T> {
+    let wrong = match first {
+        Err(error @ Error::Damaged { .. }) => error,
+        other => return other,
+    };
+    for attempt in 0..READ_AGAIN {
+        match again(attempt).transpose() {
+            None => break,
+            // That it cannot be read now says nothing of whether it is damaged.
+            Some(Err(error)) if error.ends_the_run() => return check(Err(error)),
+            Some(done) => {
+                if let Ok(right) = check(done) {
+                    return Ok(right);
+                }
+            }
+        }
     }
+    Err(wrong)
 }
 
 pub(crate) fn put(backend: &dyn Backend, name: &Name, bytes: &[u8]) -> Result<()> {

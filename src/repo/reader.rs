@@ -1,6 +1,6 @@
 //! Reading blobs: segments are fetched, opened, decompressed and kept for a while; every blob is checked against its id.
 
-use super::Repository;
+use super::{Repository, ahead, until_right};
 use crate::error::{Error, FormatError, Result, StoreError};
 use crate::format::header::BlobKind;
 use crate::format::limits;
@@ -42,7 +42,7 @@ pub struct OpenPack {
 }
 
 /// A segment: pack number and ordinal.
-type SegmentId = (u32, u16);
+pub type SegmentId = (u32, u16);
 
 #[derive(Default)]
 struct Cache {
@@ -134,10 +134,25 @@ impl<'r> BlobReader<'r> {
         if let Some(found) = lock(&self.cache).segments.get(&(pack, ordinal)) {
             return Ok(Arc::clone(found));
         }
+        self.announce_tree(pack, ordinal);
         let open = self.open_pack(pack)?;
         let plain = Arc::new(self.fetch(&open, ordinal)?);
         self.keep((pack, ordinal), &plain);
         Ok(plain)
+    }
+
+    /// Trees are read one segment after the other by whoever walks them: over a network some are fetched ahead.
+    fn announce_tree(&self, pack: u32, ordinal: u16) {
+        if !self.repo.backend().is_remote() {
+            return;
+        }
+        if let Ok(info) = self.view.pack(pack)
+            && info.kind == BlobKind::Tree
+        {
+            let last = ordinal.saturating_add(ahead::TREE_SEGMENTS).min(info.segments.len() as u16);
+            let segments: Vec<SegmentId> = (ordinal..last).map(|ordinal| (pack, ordinal)).collect();
+            self.announce(&segments);
+        }
     }
 
     fn keep(&self, id: SegmentId, plain: &Arc<Vec<u8>>) {
@@ -164,14 +179,15 @@ impl<'r> BlobReader<'r> {
         let info = self.view.pack(number)?;
         let name = Name::Pack(info.writer.clone(), info.id);
         let text = name.to_string();
-        let preamble = self.range(&text, 0, PREAMBLE_BYTES)?;
-        let header = self.repo.pack_header(&preamble, &name)?;
-        let bad = |e| Error::format(&text, e);
-        if header.kind != info.kind.pack() {
-            return Err(bad(FormatError::Invalid("it is of another kind than the index says")));
-        }
-        let preamble = preamble.first_chunk::<PREAMBLE_BYTES>().ok_or_else(|| bad(FormatError::Truncated))?;
-        let seal = PackSeal::open(preamble, self.repo.keys().private(header.epoch).map_err(bad)?).map_err(bad)?;
+        let seal = self.range(&text, 0, PREAMBLE_BYTES, |preamble| {
+            let header = self.repo.pack_header(&preamble, &name)?;
+            let bad = |e| Error::format(&text, e);
+            if header.kind != info.kind.pack() {
+                return Err(bad(FormatError::Invalid("it is of another kind than the index says")));
+            }
+            let preamble = preamble.first_chunk::<PREAMBLE_BYTES>().ok_or_else(|| bad(FormatError::Truncated))?;
+            PackSeal::open(preamble, self.repo.keys().private(header.epoch).map_err(bad)?).map_err(bad)
+        })?;
         let open = Arc::new(OpenPack { info, name: text, seal });
         let mut packs = lock(&self.packs);
         if packs.len() >= OPEN_PACKS {
@@ -189,17 +205,41 @@ impl<'r> BlobReader<'r> {
             .segments
             .get(usize::from(ordinal))
             .ok_or_else(|| bad(FormatError::Invalid("the index names a segment that its pack does not have")))?;
-        let mut buffer = self.range(&open.name, place.offset, place.stored_bytes as usize)?;
-        open.seal.open_segment(ordinal.into(), &mut buffer).map_err(bad)?;
-        decompress(buffer, place.codec, place.plain_bytes).map_err(bad)
+        self.range(&open.name, place.offset, place.stored_bytes as usize, |mut buffer| {
+            open.seal.open_segment(ordinal.into(), &mut buffer).map_err(bad)?;
+            decompress(buffer, place.codec, place.plain_bytes).map_err(bad)
+        })
     }
 
-    fn range(&self, name: &str, offset: u64, len_bytes: usize) -> Result<Vec<u8>> {
-        self.repo.backend().get_range(name, offset, len_bytes).map_err(|e| match e {
-            StoreError::NotFound => Error::Missing(name.to_owned()),
-            StoreError::Length { .. } => Error::format(name, FormatError::Truncated),
-            other => Error::store("read", name, other),
-        })
+    /// Reads a range and opens it with `open`; again, in every way that the store has, if what came is wrong.
+    fn range<T>(&self, name: &str, offset: u64, len_bytes: usize, open: impl Fn(Vec<u8>) -> Result<T>) -> Result<T> {
+        let backend = self.repo.backend();
+        let check = |done: Result<Vec<u8>, StoreError>| match done {
+            Ok(bytes) => open(bytes),
+            Err(StoreError::NotFound) => Err(Error::Missing(name.to_owned())),
+            Err(StoreError::Length { .. }) => Err(Error::format(name, FormatError::Truncated)),
+            Err(other) => Err(Error::store("read", name, other)),
+        };
+        let first = check(backend.get_range(name, offset, len_bytes));
+        until_right(first, |attempt| backend.get_range_again(name, offset, len_bytes, attempt), check)
+    }
+
+    /// Says that these segments will be read soon, so that a store over a network fetches them by few requests.
+    pub fn announce(&self, segments: &[SegmentId]) {
+        let backend = self.repo.backend();
+        if !backend.is_remote() {
+            return;
+        }
+        for of_pack in segments.chunk_by(|a, b| a.0 == b.0) {
+            let Some((number, _)) = of_pack.first() else { continue };
+            // What is wrong with the index is said when it is read.
+            let Ok(info) = self.view.pack(*number) else { continue };
+            let unread = |ordinal: &u16| !lock(&self.cache).segments.contains_key(&(*number, *ordinal));
+            let ordinals: Vec<u16> = of_pack.iter().map(|(_, ordinal)| *ordinal).filter(unread).collect();
+            let is_open = lock(&self.packs).contains_key(number);
+            let ranges = ahead::ranges(&info, &ordinals, is_open);
+            backend.will_read(&Name::Pack(info.writer.clone(), info.id).to_string(), &ranges);
+        }
     }
 }
 

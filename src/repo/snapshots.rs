@@ -73,6 +73,7 @@ impl Repository {
     pub fn snapshot_names(&self, writer: Option<&WriterName>) -> Result<Vec<Name>> {
         let writers = match writer {
             Some(writer) => vec![writer.clone()],
+            None if self.backend().is_remote() => return Ok(self.survey()?.snapshots),
             None => self.writers()?,
         };
         let mut names = Vec::new();
@@ -155,9 +156,23 @@ impl Repository {
     /// # Errors
     /// [`Error::Store`], [`Error::State`].
     pub fn heads(&self, writer: &WriterName, state: &State, statements: &Statements) -> Result<Listing<SnapshotHead>> {
-        let mut listing = Listing { snapshots: Vec::new(), bad: Vec::new(), names: self.snapshot_names(Some(writer))? };
+        self.heads_of(&self.snapshot_names(Some(writer))?, writer, state, statements)
+    }
+
+    /// As [`Repository::heads`], of manifests that were listed.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::State`].
+    pub fn heads_of(
+        &self,
+        names: &[Name],
+        writer: &WriterName,
+        state: &State,
+        statements: &Statements,
+    ) -> Result<Listing<SnapshotHead>> {
+        let mut listing = Listing { snapshots: Vec::new(), bad: Vec::new(), names: names.to_vec() };
         let mut fresh = Vec::new();
-        for name in &listing.names {
+        for name in names {
             let Some(id) = name.id() else { continue };
             // A revocation may concern what was seen before it.
             let known = if statements.revoked.is_empty() { state.note(&cover_note(&id))? } else { None };

@@ -7,15 +7,15 @@
 
 use super::Repository;
 use super::commit::{Commit, Committer};
+use super::compress::Effort;
+pub use super::compress::{AUTO, DEFAULT_LEVEL};
 use super::dedup::Dedup;
 use super::packer::{PackContext, Packer, Sealable, SpooledPack, clean_spool};
-use crate::backend::Body;
+use super::uploads::upload_all;
 use crate::buffers::Buffers;
 use crate::error::{Error, Result};
 use crate::format::header::BlobKind;
 use crate::format::index::PackRecord;
-use crate::format::name::Name;
-use crate::format::pack::{Codec, TAG_BYTES};
 use crate::id::BlobId;
 use crate::seal::Signer;
 use crate::state::State;
@@ -23,7 +23,6 @@ use crate::state::blobs::key_of;
 use crate::state::dirs::DirChange;
 use crate::state::session::Watermark;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,18 +30,16 @@ use std::time::Instant;
 
 /// A segment is closed when it has this much plaintext.
 const SEGMENT_BYTES: usize = 1 << 20;
-/// Packs being uploaded at the same time.
-const UPLOADERS: usize = 2;
 /// A tree pack is ended after so many data packs, so that a killed run finds its directories again …
 const TREE_FLUSH_PACKS: u64 = 16;
 /// … or after this time and at least [`TREE_FLUSH_LEAST`] data packs.
 const TREE_FLUSH_SECS: u64 = 120;
-const TREE_FLUSH_LEAST: u64 = 4;
+const TREE_FLUSH_LEAST: u64 = 8;
 
 /// How to store.
 #[derive(Clone, Debug)]
 pub struct WriteOptions {
-    /// zstd level.
+    /// zstd level, or [`AUTO`].
     pub level: i32,
     /// Threads for compression.
     pub threads: usize,
@@ -119,7 +116,7 @@ struct OpenSegment {
 pub struct BlobWriter<'a> {
     dedup: &'a Mutex<Dedup>,
     failure: &'a Failure,
-    level: i32,
+    effort: Arc<Effort>,
     dry_run: bool,
     pool: rayon::ThreadPool,
     buffers: Arc<Buffers>,
@@ -213,10 +210,10 @@ impl BlobWriter<'_> {
         let plain = std::mem::take(&mut segment.bytes);
         let blobs = std::mem::take(&mut segment.blobs);
         self.tickets.recv().map_err(|_| Error::Aborted)?;
-        let (messages, level, buffers) = (self.messages.clone(), self.level, Arc::clone(&self.buffers));
+        let (messages, effort, buffers) = (self.messages.clone(), Arc::clone(&self.effort), Arc::clone(&self.buffers));
         self.pool.spawn_fifo(move || {
             let plain_bytes = plain.len() as u32;
-            let (codec, bytes) = compress(plain, level, &buffers);
+            let (codec, bytes) = effort.compress(plain, &buffers);
             // Nobody listens any more only after a failure.
             let _ = messages.send(Message::Segment(Sealable { kind, sequence, codec, plain_bytes, bytes, blobs }));
         });
@@ -240,35 +237,6 @@ impl BlobWriter<'_> {
         self.dispatch(BlobKind::Data)?;
         self.dispatch(BlobKind::Tree)?;
         Ok(self.stats)
-    }
-}
-
-/// Compresses a segment, or leaves it as it is if that does not pay.
-fn compress(plain: Vec<u8>, level: i32, buffers: &Buffers) -> (Codec, Vec<u8>) {
-    thread_local! {
-        static CONTEXT: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> = const { RefCell::new(None) };
-    }
-    let compressed = CONTEXT.with_borrow_mut(|context| {
-        if context.as_ref().is_none_or(|(at, _)| *at != level) {
-            *context = zstd::bulk::Compressor::new(level).ok().map(|made| (level, made));
-        }
-        let (_, compressor) = context.as_mut()?;
-        let mut out = buffers.take();
-        out.reserve(zstd::zstd_safe::compress_bound(plain.len()) + TAG_BYTES);
-        compressor.compress_to_buffer(&plain, &mut out).ok()?;
-        Some(out)
-    });
-    match compressed {
-        // Less than 1/64 saved is not worth the time to decompress.
-        Some(out) if out.len() < plain.len() - plain.len() / 64 => {
-            buffers.give(plain);
-            (Codec::Zstd, out)
-        }
-        Some(out) => {
-            buffers.give(out);
-            (Codec::None, plain)
-        }
-        None => (Codec::None, plain),
     }
 }
 
@@ -306,6 +274,8 @@ pub fn with_writer<T>(
         .build()
         .map_err(|e| Error::io("start", "the compression threads", std::io::Error::other(e)))?;
     let buffers = Arc::new(Buffers::default());
+    let effort = Arc::new(Effort::new(options.level, repo.backend(), threads, options.data_pack_bytes));
+    let slots = repo.backend().put_slots();
     let (messages_in, messages) = unbounded();
     let (packs_in, packs) = bounded::<SpooledPack>(1);
     let (commits_in, commits) = bounded(64);
@@ -314,11 +284,17 @@ pub fn with_writer<T>(
 
     std::thread::scope(|scope| {
         let (failure, context, data_packs) = (&failure, &context, &data_packs);
-        let used = Arc::clone(&buffers);
-        scope.spawn(move || pack_all(context, &messages, &packs_in, &tickets_in, data_packs, &used, failure));
-        for _ in 0..UPLOADERS {
-            let (packs, commits) = (packs.clone(), commits_in.clone());
-            scope.spawn(move || upload_all(repo, state, &packs, &commits, failure));
+        let (used, sealing) = (Arc::clone(&buffers), Arc::clone(&effort));
+        let counted = move |pack: &SpooledPack| {
+            sealing.sealed(pack.record.size_bytes);
+            if pack.record.kind == BlobKind::Data {
+                data_packs.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        scope.spawn(move || pack_all(context, &messages, &packs_in, &tickets_in, &counted, &used, failure));
+        for _ in 0..slots.most() {
+            let (slots, packs, commits) = (Arc::clone(&slots), packs.clone(), commits_in.clone());
+            scope.spawn(move || upload_all(repo, state, &slots, &packs, &commits, failure));
         }
         drop(packs);
         let committer = Committer::new(repo, state, signer, session, dedup, taken_over);
@@ -327,7 +303,7 @@ pub fn with_writer<T>(
         let mut writer = BlobWriter {
             dedup,
             failure,
-            level: options.level,
+            effort,
             dry_run: options.dry_run,
             pool,
             buffers,
@@ -376,7 +352,7 @@ fn pack_all(
     messages: &Receiver<Message>,
     packs: &Sender<SpooledPack>,
     tickets: &Sender<()>,
-    data_packs: &AtomicU64,
+    counted: &dyn Fn(&SpooledPack),
     buffers: &Buffers,
     failure: &Failure,
 ) {
@@ -398,9 +374,7 @@ fn pack_all(
             }
         }
         for pack in full.drain(..) {
-            if pack.record.kind == BlobKind::Data {
-                data_packs.fetch_add(1, Ordering::Relaxed);
-            }
+            counted(&pack);
             packs.send(pack).map_err(|_| Error::Aborted)?;
         }
         Ok(())
@@ -418,33 +392,5 @@ fn pack_all(
         && let Err(error) = step(None)
     {
         failure.set(error);
-    }
-}
-
-fn upload_all(
-    repo: &Repository,
-    state: &State,
-    packs: &Receiver<SpooledPack>,
-    commits: &Sender<Commit>,
-    failure: &Failure,
-) {
-    for pack in packs {
-        if failure.is_set() {
-            continue;
-        }
-        let name = Name::Pack(pack.record.writer.clone(), pack.record.id);
-        let stored = state
-            .note_in_flight(&pack.record)
-            .and_then(|()| {
-                let put = repo.backend().put(&name.to_string(), Body::File(&pack.path));
-                put.map_err(|e| Error::store("store", &name, e))
-            })
-            .and_then(|()| {
-                let (record, last_sequence) = (pack.record.clone(), pack.last_sequence);
-                commits.send(Commit::Stored { record, last_sequence }).map_err(|_| Error::Aborted)
-            });
-        if let Err(error) = stored {
-            failure.set(error);
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod check;
+pub mod doctor;
 pub mod forget;
 pub mod json;
 pub mod keys;
@@ -14,3 +15,4 @@ pub mod text;
 pub mod time;
 pub mod try_it;
 pub mod units;
+pub mod usage;

@@ -5,12 +5,23 @@
 //! - [`seen`]: manifests that this machine has seen, so that one that vanishes is noticed
 //! - [`known`]: which repository is where, so that a false one is noticed; a small file beside the states
 //! - [`dirs`]: directory by directory, what was seen of each file and its entry, so that unchanged files are not read
+//! - [`lists`]: the content lists of long files, so that of a changed one only the changes are read
+//!
+//! Runs side by side each have a file of their own. What they share is in small files that are opened for a moment only:
+//! - [`ledger`]: what was asked of stores that count, by day
+//! - [`verified`]: when each pack was last read whole and checked
+
+mod brief;
+pub mod examine;
 
 pub mod blobs;
 pub mod dirs;
 pub mod known;
+pub mod ledger;
+pub mod lists;
 pub mod seen;
 pub mod session;
+pub mod verified;
 
 use crate::error::{Error, Result};
 use crate::id::RepoId;
@@ -107,6 +118,7 @@ impl State {
         if found.is_none() {
             blobs::create_tables(self, &write)?;
             dirs::create_tables(self, &write)?;
+            lists::create_tables(self, &write)?;
             session::create_tables(self, &write)?;
             seen::create_tables(self, &write)?;
             write.open_table(NOTES).map_err(|e| self.failed(e))?;

@@ -44,7 +44,7 @@ struct Tally {
 }
 
 /// Lets a command run for so long. Nothing if it was killed.
-fn run_for(command: &mut Command, time: Duration) -> Option<Run> {
+pub fn run_for(command: &mut Command, time: Duration) -> Option<Run> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let end = Instant::now() + time;
     loop {

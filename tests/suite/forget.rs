@@ -1,5 +1,6 @@
 //! `forget`, `pin` and `unpin` on histories of manifests in memory.
 
+use crate::damage_check::STRUCTURE;
 use crate::damage_world::{Objects, objects_of, open, store_of, writer};
 use panther::backend::fault::{Fault, FaultBackend, Op, connection_reset};
 use panther::backend::memory::MemoryBackend;
@@ -15,7 +16,7 @@ use panther::format::time::Time;
 use panther::id::{ObjectId, WriterName};
 use panther::keys::wrap::{Recipient, new_identity};
 use panther::ops::Silent;
-use panther::ops::check::{CheckOptions, check};
+use panther::ops::check::check;
 use panther::ops::forget::{ForgetOptions, ForgetReport, GroupBy, forget};
 use panther::ops::pins::{pin, unpin};
 use panther::repo::Repository;
@@ -153,8 +154,7 @@ impl History {
     }
 
     fn errors_of_check(&self) -> Vec<String> {
-        let options = CheckOptions { read_data: false, subset: None, seed: 0, threads: 1 };
-        let report = check(&self.repo(), &self.state("checking"), &options, &Silent).unwrap();
+        let report = check(&self.repo(), &self.state("checking"), &STRUCTURE, &Silent).unwrap();
         report.errors.iter().map(|f| format!("{}: {}", f.object, f.what)).collect()
     }
 }
@@ -265,8 +265,7 @@ fn by_name() {
     history.store.delete(&history.name_of(all[2]).to_string()).unwrap();
     let state = history.state("seeing");
     state.see(&history.repo().config().repo, &[(all[2], writer("alpha"))]).unwrap();
-    let options = CheckOptions { read_data: false, subset: None, seed: 0, threads: 1 };
-    let found = |state: &State| check(&history.repo(), state, &options, &Silent).unwrap().errors.len();
+    let found = |state: &State| check(&history.repo(), state, &STRUCTURE, &Silent).unwrap().errors.len();
     assert_eq!(found(&state), 1);
     let done = history.forget(&named(&all[2..3], &history));
     assert_eq!((&done.missing[..], done.removed.len()), (&all[2..3], 0));

@@ -1,7 +1,29 @@
 //! All integration tests in one program: linking is the slow part.
 #![allow(clippy::unwrap_used)]
 
+mod b2_cli;
+mod b2_counts;
+mod b2_fake;
+mod b2_faults;
+mod b2_keys;
+mod b2_kill;
+mod b2_kit;
+mod b2_lab;
+mod b2_runs;
+mod b2_security;
+mod b2_store;
+mod b2_weather;
 mod backup;
+mod btrfs_backup;
+mod btrfs_cases;
+mod btrfs_delta;
+mod btrfs_figures;
+mod btrfs_history;
+mod btrfs_history_ops;
+mod btrfs_kit;
+mod btrfs_lineage;
+mod btrfs_walk;
+mod check_data;
 mod cli_basics;
 mod cli_common;
 mod cli_config;
@@ -17,6 +39,9 @@ mod damage_cli;
 mod damage_packs;
 mod damage_restore;
 mod damage_world;
+mod doctor;
+#[path = "../fake_b2/mod.rs"]
+mod fake_b2;
 mod floors;
 mod forget;
 mod forget_cli;
@@ -29,5 +54,6 @@ mod restore_faults;
 mod restore_in_place;
 mod restore_kit;
 mod trouble;
+mod usage;
 mod vanished;
 mod vectors;

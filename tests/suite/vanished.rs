@@ -2,13 +2,12 @@
 
 use crate::cli_common::{Sandbox, document, run};
 use crate::common::{Lab, noise, write};
+use crate::damage_check::STRUCTURE;
 use panther::ops::Silent;
-use panther::ops::check::{CheckOptions, CheckReport, FindingKind, check};
+use panther::ops::check::{CheckReport, FindingKind, check};
 use panther::state::State;
 use std::fs;
 use std::path::Path;
-
-const STRUCTURE: CheckOptions = CheckOptions { read_data: false, subset: None, seed: 0, threads: 1 };
 
 fn checked(lab: &Lab, state: &State) -> CheckReport {
     check(&lab.repo, state, &STRUCTURE, &Silent).unwrap()

@@ -1,6 +1,7 @@
 //! The command line's grammar.
 
-use crate::commands::{backup, check, config, forget, init, key, ls, pin, restore, snapshots, try_it};
+use crate::b2::B2Args;
+use crate::commands::{backup, check, config, doctor, forget, init, key, ls, pin, restore, snapshots, try_it, usage};
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
 use panther::id::WriterName;
@@ -15,11 +16,16 @@ Examples:
   panther -r /mnt/disk/backup restore latest:/home/me/Documents --target restored
   panther -r /mnt/disk/backup check --read-data-subset 5%
   panther -r /mnt/disk/backup forget --policy laptop --dry-run --explain
+  panther -r b2://my-bucket/home --b2-key-file key backup /home --limit-upload 08:00-22:00=1M,0
   panther try ~/Documents
 
 Passphrase or identity, the first that is there: the options above; PANTHER_PASSWORD_FILE,
 PANTHER_PASSWORD_COMMAND, PANTHER_PASSWORD, PANTHER_IDENTITY_FILE; the profile of the configuration
 file; the systemd credentials panther-password and panther-identity; a question on the terminal.
+
+Application key of a repository in B2, the first that is there: --b2-key-file; PANTHER_B2_KEY_FILE;
+B2_APPLICATION_KEY_ID with B2_APPLICATION_KEY; the profile; the systemd credential panther-b2-key. The
+second, read-only key: --b2-read-key-file; PANTHER_B2_READ_KEY_FILE; the profile; panther-b2-read-key.
 
 Exit codes:
   0    done
@@ -27,7 +33,9 @@ Exit codes:
   2    the command line or what it asks for makes no sense
   3    done, but incomplete: something could not be read or written
   4    the repository is damaged, or something is missing from it
-  5    the repository's store failed: full, not allowed, not reachable
+  5    the repository's store failed: full, not allowed, wrong credentials
+  6    a cap of the store's account is reached: storage, transactions, download
+  7    the store cannot be reached or is too busy: try again later
   10   there is no repository
   11   the repository is another than the one that this machine remembers there
   12   no key opens with this passphrase or identity
@@ -58,7 +66,7 @@ pub struct Globals {
     /// The profile of the configuration file to use
     #[arg(short, long, global = true, value_name = "NAME", env = "PANTHER_PROFILE", hide_env_values = true)]
     pub profile: Option<String>,
-    /// The repository: a folder, as PATH or file:PATH
+    /// The repository: a folder, as PATH or file:PATH, or b2://BUCKET/PREFIX
     #[arg(short, long, global = true, value_name = "REPO", env = "PANTHER_REPOSITORY", hide_env_values = true)]
     pub repo: Option<OsString>,
     /// Read the passphrase from this file; a line feed at its end does not count [env: PANTHER_PASSWORD_FILE]
@@ -91,6 +99,9 @@ pub struct Globals {
     /// What the profile says of secrets: looked at after options and environment.
     #[arg(skip)]
     pub from_profile: FromProfile,
+    /// Stores over a network.
+    #[command(flatten)]
+    pub b2: B2Args,
 }
 
 /// The commands.
@@ -114,6 +125,10 @@ pub enum Command {
     Pin(pin::Options),
     /// Take pins back
     Unpin(pin::Options),
+    /// Look whether everything that a backup or a restore needs is as it should be
+    Doctor(doctor::Options),
+    /// Show what was asked of B2: calls by class, and bytes, by day or month
+    Usage(usage::Options),
     /// List, add, change, remove, copy and print keys
     #[command(subcommand)]
     Key(key::Key),
@@ -137,6 +152,8 @@ impl Command {
             Self::Forget(_) => "forget",
             Self::Pin(_) => "pin",
             Self::Unpin(_) => "unpin",
+            Self::Doctor(_) => "doctor",
+            Self::Usage(_) => "usage",
             Self::Key(key) => key.name(),
             Self::Config(config) => config.name(),
             Self::Try(_) => "try",

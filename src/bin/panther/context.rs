@@ -1,5 +1,6 @@
 //! What every command gets: the global options, somebody to report to, the way out.
 
+use crate::accounts::Accounts;
 use crate::cli::{Command, Globals};
 use crate::profile::Overlaid;
 use crate::signals;
@@ -7,9 +8,12 @@ use crate::ui::Ui;
 use jiff::tz::TimeZone;
 use panther::config::Profile;
 use panther::report::json::Document;
+use panther::report::usage::line;
 use panther::{Error, Result};
 use serde::Serialize;
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What errors call the standard output.
 pub const STDOUT: &str = "the standard output";
@@ -24,6 +28,10 @@ pub struct Context {
     pub ui: Ui,
     /// The zone in which times are shown.
     pub zone: TimeZone,
+    /// The stores that count what is asked of them.
+    pub accounts: Accounts,
+    /// Set by the first signal.
+    pub cancelled: Arc<AtomicBool>,
     name: &'static str,
 }
 
@@ -34,11 +42,12 @@ impl Context {
     /// [`Error::Io`] when no signal handler can be installed.
     pub fn new(globals: Globals, overlaid: Overlaid, command: &Command) -> Result<Self> {
         let cancelled = signals::flag(command.clears_away())?;
-        let ui = Ui::new(globals.quiet, globals.verbose, cancelled);
+        let ui = Ui::new(globals.quiet, globals.verbose, Arc::clone(&cancelled));
         if let Some(in_use) = &overlaid.in_use {
             ui.verbose(|| format!("using the profile {} of {}", in_use.name, in_use.file.display()));
         }
-        Ok(Self { globals, overlaid, ui, zone: TimeZone::system(), name: command.name() })
+        let (zone, accounts) = (TimeZone::system(), Accounts::default());
+        Ok(Self { globals, overlaid, ui, zone, accounts, cancelled, name: command.name() })
     }
 
     /// The profile in use.
@@ -54,7 +63,8 @@ impl Context {
         self.ui.finish();
         let mut out = self.out();
         if self.globals.json {
-            self.line(&mut out, body)?;
+            let document = Document::new(self.name, body).with_calls(self.accounts.usage());
+            write_document(&mut out, &document)?;
         } else {
             out.write_all(text().as_bytes()).map_err(write_failed)?;
         }
@@ -67,7 +77,8 @@ impl Context {
     /// [`Error::Io`].
     pub fn report(&self, body: impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
         let quiet = self.globals.quiet;
-        self.emit(body, || if quiet { String::new() } else { text() })
+        let calls = || line(&self.accounts.usage()).unwrap_or_default();
+        self.emit(body, || if quiet { String::new() } else { text() + &calls() })
     }
 
     /// Writes one JSON document on one line.
@@ -75,14 +86,18 @@ impl Context {
     /// # Errors
     /// [`Error::Io`].
     pub fn line(&self, out: &mut impl Write, body: impl Serialize) -> Result<()> {
-        serde_json::to_writer(&mut *out, &Document::new(self.name, body)).map_err(|e| write_failed(e.into()))?;
-        out.write_all(b"\n").map_err(write_failed)
+        write_document(out, &Document::new(self.name, body))
     }
 
     /// The standard output, buffered.
     pub fn out(&self) -> BufWriter<StdoutLock<'static>> {
         BufWriter::with_capacity(64 << 10, io::stdout().lock())
     }
+}
+
+fn write_document(out: &mut impl Write, document: &impl Serialize) -> Result<()> {
+    serde_json::to_writer(&mut *out, document).map_err(|e| write_failed(e.into()))?;
+    out.write_all(b"\n").map_err(write_failed)
 }
 
 /// The error of a failed write to the standard output.

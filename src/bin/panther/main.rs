@@ -1,5 +1,7 @@
 //! The command line of panther: options in, reports out. What it does is in the library.
 
+mod accounts;
+mod b2;
 mod cli;
 mod commands;
 mod context;
@@ -13,6 +15,7 @@ mod ui;
 
 use clap::{CommandFactory, FromArgMatches};
 use context::Context;
+use panther::ops::Progress as _;
 use panther::report::json::{Document, ErrorBody, Failure};
 use panther::report::text;
 use std::ffi::OsString;
@@ -38,6 +41,13 @@ fn main() -> ExitCode {
     };
     let result = commands::run(&cli.command, &context);
     context.ui.finish();
+    if let Err(error) = context.accounts.close() {
+        // What was done is done all the same.
+        context.ui.warn(&format!(
+            "what this run asked of the store is missing from the ledger: {}",
+            open::with_causes(&error)
+        ));
+    }
     match result {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(error) => failed(&error, name, json),

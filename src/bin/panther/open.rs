@@ -1,10 +1,12 @@
 //! From the command line to an open repository.
 
 use crate::context::Context;
-use crate::secrets;
-use panther::backend::Backend;
+use crate::{b2, secrets};
+use panther::backend::b2::Location;
 use panther::backend::local::LocalBackend;
-use panther::id::WriterName;
+use panther::backend::{Backend, OddityKind};
+use panther::format::name::Name;
+use panther::id::{RepoId, WriterName};
 use panther::keys::wrap::Opener;
 use panther::ops::Progress;
 use panther::ops::list::SnapshotFilter;
@@ -16,29 +18,60 @@ use panther::state::known::Known;
 use panther::{Error, Result, error::StoreError};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Stores that others know and this program does not.
-const OTHER_STORES: [&str; 10] =
-    ["sftp:", "rest:", "s3:", "b2:", "swift:", "azure:", "gs:", "rclone:", "http:", "https:"];
+const OTHER_STORES: [&str; 9] = ["sftp:", "rest:", "s3:", "swift:", "azure:", "gs:", "rclone:", "http:", "https:"];
 
-/// The folder that `-r` names.
+/// What `-r` names.
+pub enum Place {
+    /// A folder.
+    Folder(PathBuf),
+    /// A bucket, and a prefix in it.
+    B2(Location),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(f),
+            Self::B2(location) => location.fmt(f),
+        }
+    }
+}
+
+/// What `-r` names.
 ///
 /// # Errors
-/// [`Error::Usage`] when there is none, or it is something else.
-pub fn folder(context: &Context) -> Result<PathBuf> {
+/// [`Error::Usage`] when there is none, or it makes no sense.
+pub fn place(context: &Context) -> Result<Place> {
     let given = context.globals.repo.as_deref().filter(|repo| !repo.is_empty());
     let given = given.ok_or_else(|| Error::Usage(context.overlaid.no_repository()))?;
     let bytes = given.as_bytes();
     if let Some(path) = bytes.strip_prefix(b"file:") {
-        return Ok(PathBuf::from(OsStr::from_bytes(path)));
+        return Ok(Place::Folder(PathBuf::from(OsStr::from_bytes(path))));
+    }
+    if bytes.starts_with(b"b2:") {
+        let text = given.to_str().ok_or_else(|| Error::Usage("the repository's name is not UTF-8".into()))?;
+        return Location::parse(text).map(Place::B2).map_err(Error::Usage);
     }
     match OTHER_STORES.iter().find(|store| bytes.starts_with(store.as_bytes())) {
         Some(store) => Err(Error::Usage(format!(
             "this version of panther does not know repositories of the kind {store}; if a folder is meant, write file:PATH"
         ))),
-        None => Ok(PathBuf::from(given)),
+        None => Ok(Place::Folder(PathBuf::from(given))),
+    }
+}
+
+/// What the ledger calls the repository that `-r` names; nothing if none is named.
+///
+/// # Errors
+/// [`Error::Usage`] when it makes no sense.
+pub fn location(context: &Context) -> Result<Option<String>> {
+    match context.globals.repo.as_deref().filter(|repo| !repo.is_empty()) {
+        Some(_) => place(context).map(|place| Some(place.to_string())),
+        None => Ok(None),
     }
 }
 
@@ -47,12 +80,20 @@ pub fn folder(context: &Context) -> Result<PathBuf> {
 /// # Errors
 /// [`Error::NoRepository`]; whatever the store says.
 pub fn backend(context: &Context) -> Result<Arc<dyn Backend>> {
-    let folder = folder(context)?;
-    match LocalBackend::open(&folder) {
-        Ok(backend) => Ok(Arc::new(backend)),
-        Err(StoreError::NotFound) => Err(Error::NoRepository(folder.display().to_string())),
-        Err(error) => Err(Error::store("open", folder.display(), error)),
+    match place(context)? {
+        Place::B2(location) => Ok(counted(context, Arc::new(b2::open(context, location)?))),
+        Place::Folder(folder) => match LocalBackend::open(&folder) {
+            Ok(backend) => Ok(counted(context, Arc::new(backend))),
+            Err(StoreError::NotFound) => Err(Error::NoRepository(folder.display().to_string())),
+            Err(error) => Err(Error::store("open", folder.display(), error)),
+        },
     }
+}
+
+/// The store, with what is asked of it noted in the ledger.
+pub fn counted(context: &Context, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
+    context.accounts.open(&backend, state_folder(context).ok());
+    backend
 }
 
 /// The open repository and what opened it.
@@ -62,13 +103,22 @@ pub fn backend(context: &Context) -> Result<Arc<dyn Backend>> {
 pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
     let backend = backend(context)?;
     // Before anybody is asked for a passphrase, or gives one to a false repository.
-    let (config, config_hash) = read_config(&*backend)?;
+    let found = read_config(&*backend)?;
+    let (repo_id, config_hash) = (found.0.repo, found.1);
     if !context.globals.accept_repository {
-        known(context, &*backend, |known, place| known.recognise(place, &config.repo, &config_hash))?;
+        known(context, &*backend, |known, place| known.recognise(place, &repo_id, &config_hash))?;
     }
     let opener = secrets::opener(&context.globals)?;
-    let repo = Repository::open(backend, &opener)?;
-    known(context, &**repo.backend(), |known, place| known.accept(place, &config.repo, &config_hash))?;
+    // Over a network, what opened last time is tried first, which saves a listing and other keys.
+    let hint = backend.is_remote().then(|| key_hint(context, &found.0.repo)).flatten();
+    let likely = hint.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+    let likely = likely.as_deref().and_then(|text| Name::parse(text.trim())).and_then(|name| name.id());
+    let repo = Repository::open_with(backend, &opener, found, likely)?;
+    if let Some(path) = hint.filter(|_| likely != Some(repo.key_id())) {
+        // It only saves time.
+        let _ = std::fs::write(path, Name::Key(repo.key_id()).to_string());
+    }
+    known(context, &**repo.backend(), |known, place| known.accept(place, &repo_id, &config_hash))?;
     let role = repo.keys().role().as_str();
     context
         .ui
@@ -88,7 +138,7 @@ pub fn remember_new(context: &Context, repo: &Repository) -> Result<()> {
 /// Does something with what this machine remembers of the store's place. That it cannot be read or written is only said: it is a memory, no lock.
 fn known(context: &Context, backend: &dyn Backend, with: impl FnOnce(&Known, &str) -> Result<()>) -> Result<()> {
     // Without a folder for the state nothing is remembered: `state` complains where that matters.
-    let Ok(folder) = state_folder(context.globals.state_dir.as_deref()) else { return Ok(()) };
+    let Ok(folder) = state_folder(context) else { return Ok(()) };
     match with(&Known::new(&folder), &place_of(backend)) {
         Err(error @ Error::OtherRepository(_)) => Err(error),
         Err(error) => {
@@ -113,13 +163,34 @@ fn place_of(backend: &dyn Backend) -> String {
 /// # Errors
 /// [`Error::Usage`] when nobody knows where; [`Error::Io`], [`Error::State`].
 pub fn state(context: &Context, repo: &Repository) -> Result<State> {
-    let folder = state_folder(context.globals.state_dir.as_deref())?;
-    let state = State::open(&folder, &repo.config().repo)?;
+    let state = State::open(&state_folder(context)?, &repo.config().repo)?;
     context.ui.verbose(|| format!("the local state is {}", state.path().display()));
     Ok(state)
 }
 
-fn state_folder(given: Option<&Path>) -> Result<PathBuf> {
+/// Where it is written down which key file has opened a repository: it is no secret.
+fn key_hint(context: &Context, repo: &RepoId) -> Option<PathBuf> {
+    let folder = state_folder(context).ok()?;
+    Some(folder.join(format!("{repo}.key")))
+}
+
+/// Says what the store's listings have shown of somebody's doing: hidden and shadowed objects.
+pub fn warn_of_oddities(context: &Context, repo: &Repository) {
+    const SAID: usize = 10;
+    let mut odd = repo.backend().oddities();
+    odd.retain(|oddity| oddity.kind != OddityKind::Surplus);
+    odd.iter().take(SAID).for_each(|oddity| context.ui.warn(&oddity.to_string()));
+    if let Some(more) = odd.len().checked_sub(SAID).filter(|more| *more > 0) {
+        context.ui.warn(&format!("{more} more objects are hidden or have newer versions with other bytes"));
+    }
+}
+
+/// Where the states of all repositories are, and what they share.
+///
+/// # Errors
+/// [`Error::Usage`] when nobody knows.
+pub fn state_folder(context: &Context) -> Result<PathBuf> {
+    let given = context.globals.state_dir.as_deref();
     if let Some(given) = given.filter(|path| !path.as_os_str().is_empty()) {
         return Ok(given.to_owned());
     }

@@ -3,6 +3,7 @@
 use crate::cli::Cli;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use panther::backend::b2::limit::Schedule;
 use panther::config::{self, Config, Problem, Profile};
 use panther::report::settings::Origin;
 use panther::{Error, Result};
@@ -21,6 +22,10 @@ pub struct FromProfile {
     pub password_command: Option<OsString>,
     /// A file of identities.
     pub identity_file: Option<PathBuf>,
+    /// The file of B2's application key.
+    pub b2_key_file: Option<PathBuf>,
+    /// The file of the second, read-only one.
+    pub b2_read_key_file: Option<PathBuf>,
 }
 
 /// A profile in use.
@@ -158,7 +163,20 @@ pub fn overlay(cli: &mut Cli, matches: &ArgMatches) -> Result<Overlaid> {
         password_file: profile.password_file.as_ref().map(|path| path.get().clone()),
         password_command: profile.password_command.as_ref().map(|command| shell_words::join(&command.0).into()),
         identity_file: profile.identity_file.as_ref().map(|path| path.get().clone()),
+        b2_key_file: profile.b2.as_ref().and_then(|b2| b2.key_file.as_ref()).map(|path| path.get().clone()),
+        b2_read_key_file: profile.b2.as_ref().and_then(|b2| b2.read_key_file.as_ref()).map(|path| path.get().clone()),
     };
+    let endpoint = profile.b2.as_ref().and_then(|b2| b2.endpoint.as_ref()).map(ToString::to_string);
+    globals.b2.b2_endpoint = globals.b2.b2_endpoint.take().filter(|url| !url.is_empty()).or(endpoint);
+    if let Some(limits) = &profile.limits {
+        let schedule = |text: Option<String>| text.map(|text| Schedule::parse(&text).map_err(said)).transpose();
+        let limit_of = |given: Option<Schedule>, text| match given {
+            Some(given) => Ok(Some(given)),
+            None => schedule(text).map_err(Error::Usage),
+        };
+        globals.b2.limit_upload = limit_of(globals.b2.limit_upload.take(), limits.upload_text())?;
+        globals.b2.limit_download = limit_of(globals.b2.limit_download.take(), limits.download_text())?;
+    }
     Ok(Overlaid {
         in_use: Some(InUse { file: file.clone(), name: name.to_owned(), profile: profile.clone() }),
         unused: None,

@@ -182,7 +182,11 @@ fn without_line_end(bytes: &[u8]) -> &[u8] {
     bytes.strip_suffix(b"\r\n").or_else(|| bytes.strip_suffix(b"\n")).unwrap_or(bytes)
 }
 
-fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+/// Reads a small secret file.
+///
+/// # Errors
+/// [`Error::Io`], also when it is far too long.
+pub fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     std::fs::File::open(path).and_then(limited).map_err(|e| Error::io("read", path, e))
 }
 
@@ -213,6 +217,7 @@ fn run(command: &OsStr) -> Result<Zeroizing<Vec<u8>>> {
     let mut child = Command::new(program)
         .args(arguments)
         .env_remove("PANTHER_PASSWORD")
+        .env_remove("B2_APPLICATION_KEY")
         .stdout(Stdio::piped())
         .spawn()
         .map_err(failed)?;

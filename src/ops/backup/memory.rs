@@ -1,7 +1,8 @@
 //! What a backup knows from earlier runs.
 
 use super::assemble::content_of;
-use crate::error::{Error, Result, StoreError};
+use crate::error::{Error, Result};
+use crate::format::content::{ListOf, Record, decode_node};
 use crate::format::index::PackRecord;
 use crate::format::name::Name;
 use crate::format::snapshot::{Manifest, Root, Summary};
@@ -14,9 +15,11 @@ use crate::repo::snapshots::SnapshotHead;
 use crate::repo::statements::Statements;
 use crate::repo::vanished::Vanished;
 use crate::seal::Signer;
+use crate::source::items::InodeKey;
 use crate::state::State;
 use crate::state::blobs::{BlobKey, key_of};
 use crate::state::dirs::{DirKey, DirView};
+use crate::state::lists::node_key;
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -45,13 +48,17 @@ impl Memory {
         signer: &Signer,
         statements: &Statements,
         synced: &Synced,
+        chain: &[Name],
         force: bool,
     ) -> Result<Self> {
         let split = |packs: Vec<PackRecord>| -> Result<(Vec<PackRecord>, Vec<ObjectId>)> {
             let (mut there, mut lost) = (Vec::new(), Vec::new());
-            for pack in packs {
-                let usable = pack.writer == *signer.writer() && !statements.condemned.contains(&pack.id);
-                if usable && is_stored(repo, &pack)? {
+            let is_usable =
+                |pack: &PackRecord| pack.writer == *signer.writer() && !statements.condemned.contains(&pack.id);
+            let (usable, useless): (Vec<_>, Vec<_>) = packs.into_iter().partition(is_usable);
+            lost.extend(useless.iter().map(|pack| pack.id));
+            for (is_whole, pack) in are_stored(repo, &usable)?.into_iter().zip(usable) {
+                if is_whole {
                     there.push(pack);
                 } else {
                     lost.push(pack.id);
@@ -69,7 +76,7 @@ impl Memory {
             state.sweep_dirs(|_| false)?;
             state.forget_stored(&lost)?;
         }
-        let listing = repo.heads(signer.writer(), state, statements)?;
+        let listing = repo.heads_of(chain, signer.writer(), state, statements)?;
         let mut vanished = repo.vanished_manifests(state, statements, signer.writer(), &listing)?;
         let (gone, lost_packs) = repo.vanished_packs(state, statements, signer.writer())?;
         vanished.extend(gone);
@@ -88,34 +95,53 @@ impl Memory {
         self.chain.iter().any(|head| head.id == *id)
     }
 
-    /// Whether an entry that is remembered can be used again: its blobs must all be there. Of a long list only the nodes are known here, so it is not.
-    pub fn is_reusable(&self, entry: &[u8], dedup: &Mutex<Dedup>) -> bool {
+    /// Whether the blobs of what is reused must be looked up one by one.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// Whether an entry that is remembered can be used again: its blobs must all be there. Of a long list the nodes must be remembered to know them.
+    pub fn is_reusable(&self, inode: InodeKey, entry: &[u8], dedup: &Mutex<Dedup>) -> bool {
         if !self.doubtful {
             return true;
         }
         let Some(content) = content_of(entry) else { return true };
-        let mut dedup = dedup.lock().unwrap_or_else(PoisonError::into_inner);
-        content.depth == 0 && content.records.iter().all(|r| r.is_hole() || dedup.knows(&r.id).unwrap_or(false))
+        self.has_all(inode, &content.records, content.depth, dedup)
+    }
+
+    fn has_all(&self, inode: InodeKey, records: &[Record], depth: u8, dedup: &Mutex<Dedup>) -> bool {
+        {
+            let mut dedup = dedup.lock().unwrap_or_else(PoisonError::into_inner);
+            if !records.iter().all(|r| r.is_hole() || dedup.knows(&r.id).unwrap_or(false)) {
+                return false;
+            }
+        }
+        depth == 0
+            || records.iter().all(|record| {
+                let node = self.view.as_ref().and_then(|view| view.node(&node_key(inode.into(), &record.id)).ok()?);
+                let below = node.and_then(|node| decode_node(&node, depth - 1, ListOf::File).ok());
+                below.is_some_and(|(below, _)| self.has_all(inode, &below, depth - 1, dedup))
+            })
     }
 
     /// Drops what is remembered of directories that are gone, once that is much.
     pub fn tidy(&self, state: &State, visited: &HashSet<DirKey>) -> Result<()> {
         let known = state.dir_view()?.len()?;
         if known > 2 * visited.len() as u64 + 10_000 {
-            state.sweep_dirs(|key| visited.contains(&key))?;
+            // Of other sources nothing was seen in this run.
+            let regions: HashSet<u64> = visited.iter().map(|key| key.region).collect();
+            state.sweep_dirs(|key| !regions.contains(&key.region) || visited.contains(&key))?;
         }
         Ok(())
     }
 }
 
-/// Whether the store has a pack, whole.
-fn is_stored(repo: &Repository, pack: &PackRecord) -> Result<bool> {
-    let name = Name::Pack(pack.writer.clone(), pack.id);
-    match repo.backend().size(&name.to_string()) {
-        Ok(size_bytes) => Ok(size_bytes == pack.size_bytes),
-        Err(StoreError::NotFound) => Ok(false),
-        Err(error) => Err(Error::store("look for", name, error)),
-    }
+/// Of each pack, whether the store has it, whole.
+fn are_stored(repo: &Repository, packs: &[PackRecord]) -> Result<Vec<bool>> {
+    let names: Vec<String> = packs.iter().map(|p| Name::Pack(p.writer.clone(), p.id).to_string()).collect();
+    let sizes =
+        repo.backend().sizes(&names).map_err(|e| Error::store("look for packs at", repo.backend().location(), e))?;
+    Ok(packs.iter().zip(sizes).map(|(pack, size)| size == Some(pack.size_bytes)).collect())
 }
 
 /// The last snapshot of the same paths, as it was noted in the state.

@@ -39,6 +39,7 @@ pub(super) fn fetch(run: &Run<'_>, mut window: Window) -> Ready {
             Err(why) => blobs[number] = Some(Err(Arc::clone(why))),
         }
     }
+    run.reader.announce(&segments.keys().copied().collect::<Vec<_>>());
     let segments: Vec<_> = segments.into_iter().collect();
     let fetched: Vec<Vec<(usize, Fetched)>> = run.pool.install(|| {
         let one = |((pack, ordinal), numbers): &((u32, u16), Vec<usize>)| {

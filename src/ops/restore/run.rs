@@ -131,13 +131,20 @@ impl<'a> Run<'a> {
     /// What to say of a blob that cannot be had. A store that fails again and again ends the run.
     pub fn read_problem(&self, error: &Error) -> String {
         let text = text_of(error);
-        if let Error::Store { op, object, source: StoreError::Io(source) } = error {
+        if let Error::Store { op, object, source } = error
+            && source.ends_the_run()
+        {
+            // A cap, a key that was withdrawn, a service that is away: nothing more comes now.
+            self.fatal(Error::store(op, object, source.again()));
+        } else if let Error::Store { op, object, source: StoreError::Io(source) } = error {
             // A disk with bad places is not gone: what it still gives is to be saved.
             let is_bad_place = source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
             if !is_bad_place && self.store_failures.fetch_add(1, Ordering::Relaxed) + 1 >= STORE_FAILURES {
                 let source = StoreError::Io(io::Error::new(source.kind(), source.to_string()));
                 self.fatal(Error::Store { op, object: object.clone(), source });
             }
+        } else if matches!(error, Error::Interrupted) {
+            self.fatal(Error::Interrupted);
         } else if let Error::State { path, what } = error {
             self.fatal(Error::State { path: path.clone(), what: what.clone() });
         } else if matches!(error, Error::Missing(_) | Error::Damaged { .. }) {

@@ -5,7 +5,8 @@ use crate::context::Context;
 use crate::open;
 use panther::config;
 use panther::ops::Progress;
-use panther::ops::backup::{BackupOptions, backup};
+use panther::ops::backup::{BackupOptions, SnapshotMode, backup};
+use panther::repo::writer::{AUTO, DEFAULT_LEVEL};
 use panther::report::backup as report;
 use panther::source::{ExcludeOptions, parse_size};
 use panther::{Error, Result};
@@ -41,9 +42,42 @@ pub struct Options {
     /// Make no snapshot if nothing has changed
     #[arg(long)]
     skip_if_unchanged: bool,
-    /// auto, fastest, default, better, max, or a zstd level from 1 to 19 [default: the profile's, else auto]
+    /// Read Btrfs subvolumes from read-only snapshots: auto takes one of each path that is a subvolume, if this process may
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
+    snapshot: When,
+    /// Read this snapshot of the subvolume instead of taking one
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["snapshot", "newest_in"])]
+    from_snapshot: Option<PathBuf>,
+    /// Read the newest snapshot of the subvolume in this folder instead of taking one
+    #[arg(long, value_name = "FOLDER", conflicts_with = "snapshot")]
+    newest_in: Option<PathBuf>,
+    /// auto, fastest, default, better, max, or a zstd level from 1 to 19; auto is default, and works harder where the uplink leaves time for it
+    /// [default: the profile's, else auto]
     #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
     compression: Option<i32>,
+}
+
+/// When snapshots are taken.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum When {
+    /// Of each path that is a Btrfs subvolume, if this process may
+    Auto,
+    /// Of all subvolumes in which the paths lie; it is an error if that cannot be done
+    Always,
+    /// Never: the live files are read
+    Never,
+}
+
+impl Options {
+    fn snapshots(&self) -> SnapshotMode {
+        match (&self.from_snapshot, &self.newest_in, self.snapshot) {
+            (Some(path), ..) => SnapshotMode::Named(path.clone()),
+            (None, Some(folder), _) => SnapshotMode::NewestIn(folder.clone()),
+            (None, None, When::Auto) => SnapshotMode::Auto,
+            (None, None, When::Always) => SnapshotMode::Always,
+            (None, None, When::Never) => SnapshotMode::Never,
+        }
+    }
 }
 
 /// What is left out.
@@ -110,7 +144,8 @@ fn size(text: &str) -> Result<u64, String> {
 fn parse_level(text: &str) -> Result<i32, String> {
     match text {
         "fastest" => Ok(1),
-        "auto" | "default" => Ok(DEFAULT_LEVEL),
+        "auto" => Ok(AUTO),
+        "default" => Ok(DEFAULT_LEVEL),
         "better" => Ok(9),
         "max" => Ok(19),
         _ => text
@@ -121,9 +156,6 @@ fn parse_level(text: &str) -> Result<i32, String> {
     }
 }
 
-/// The zstd level where nothing else is asked for.
-pub const DEFAULT_LEVEL: i32 = 3;
-
 /// Makes a snapshot.
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let from_profile = context.profile().and_then(|profile| profile.backup.clone()).unwrap_or_default();
@@ -132,7 +164,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let level = match (options.compression, &from_profile.compression) {
         (Some(level), _) => level,
         (None, Some(text)) => parse_level(&text.to_string()).map_err(Error::Usage)?,
-        (None, None) => DEFAULT_LEVEL,
+        (None, None) => AUTO,
     };
     let mut tags: Vec<String> = options.tag.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
     tags.extend(from_profile.tags.iter().cloned());
@@ -154,9 +186,11 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         force: options.force,
         skip_if_unchanged: options.skip_if_unchanged || from_profile.skip_if_unchanged == Some(true),
         threads: 0,
+        snapshots: options.snapshots(),
     };
     let done = backup(&repo, &state, &options, &context.ui)?;
     done.warnings.iter().for_each(|warning| context.ui.warn(warning));
+    open::warn_of_oddities(context, &repo);
     context.report(&done, || report::text(&done))?;
     Ok(if report::is_incomplete(&done) { Outcome::Incomplete } else { Outcome::Complete })
 }
@@ -167,7 +201,7 @@ mod tests {
 
     #[test]
     fn levels() {
-        for (text, level) in [("auto", 3), ("default", 3), ("fastest", 1), ("max", 19), ("7", 7)] {
+        for (text, level) in [("auto", AUTO), ("default", 3), ("fastest", 1), ("max", 19), ("7", 7)] {
             assert_eq!(parse_level(text), Ok(level));
         }
         for text in ["", "0", "20", "-1", "off"] {

@@ -2,15 +2,22 @@
 
 use super::Outcome;
 use crate::context::Context;
-use crate::{open, secrets};
+use crate::open::{self, Place};
+use crate::{b2, secrets};
 use panther::backend::Backend;
+use panther::backend::b2::roles::{Purpose, Recipe};
+use panther::backend::b2::{B2Backend, Which};
 use panther::backend::local::LocalBackend;
+use panther::error::StoreError;
 use panther::format::name::Name;
-use panther::id::{ObjectId, RepoId};
+use panther::id::{ObjectId, RepoId, WriterName};
+use panther::ops::Progress as _;
+use panther::ops::doctor::refuse_harm;
 use panther::repo::Repository;
 use panther::report::text;
 use panther::{Error, Result};
 use serde::Serialize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Options of `init`.
@@ -26,22 +33,25 @@ struct Body<'a> {
     repository: RepoId,
     location: &'a str,
     key: ObjectId,
+    /// How to make the application keys of all roles, in B2.
+    #[serde(skip_serializing_if = "<[Recipe]>::is_empty")]
+    application_keys: &'a [Recipe],
 }
 
-/// Makes the folder if need be, and the repository in it.
+/// Makes the folder if need be, and the repository in it; a bucket must be there.
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
-    let folder = open::folder(context)?;
+    let place = open::place(context)?;
+    let backend = new_backend(&place, context)?;
     // Before anybody is asked for a passphrase.
-    if folder.join(Name::Config.to_string()).exists() {
-        return Err(Error::RepositoryExists(folder.display().to_string()));
-    }
     let opener = secrets::new_opener(&context.globals)?;
-    let backend = LocalBackend::create(&folder).map_err(|e| Error::store("make", folder.display(), e))?;
+    let backend = backend.map_or_else(|place| make_folder(&place), Ok)?;
     let location = backend.location();
     let recipient = secrets::recipient(&opener);
-    let repo = Repository::init(Arc::new(backend), &recipient, &options.label, secrets::work_factor())?;
+    let repo = Repository::init(backend, &recipient, &options.label, secrets::work_factor())?;
     open::remember_new(context, &repo)?;
-    let body = Body { repository: repo.config().repo, location: &location, key: repo.key_id() };
+    let recipes = recipes(&place, context);
+    let body =
+        Body { repository: repo.config().repo, location: &location, key: repo.key_id(), application_keys: &recipes };
     context.report(body, || {
         format!(
             "made the repository {} at {}\n\
@@ -49,7 +59,81 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
              `panther key paper` prints a key to keep in a safe place.\n",
             repo.config().repo.short(),
             text::message(&location)
-        )
+        ) + &application_keys(&recipes)
     })?;
     Ok(Outcome::Complete)
+}
+
+/// The store, in which there is no repository; or the folder that is still to be made.
+fn new_backend(place: &Place, context: &Context) -> Result<Result<Arc<dyn Backend>, PathBuf>> {
+    match place {
+        Place::Folder(folder) if folder.join(Name::Config.to_string()).exists() => {
+            Err(Error::RepositoryExists(place.to_string()))
+        }
+        Place::Folder(folder) => Ok(Err(folder.clone())),
+        Place::B2(location) => {
+            let backend = Arc::new(b2::open(context, location.clone())?);
+            open::counted(context, backend.clone());
+            look_at_bucket(&backend, context)?;
+            match backend.size(&Name::Config.to_string()) {
+                Ok(_) => Err(Error::RepositoryExists(place.to_string())),
+                Err(StoreError::NotFound) => Ok(Ok(backend)),
+                Err(error) => Err(Error::store("look into", place, error)),
+            }
+        }
+    }
+}
+
+fn make_folder(folder: &Path) -> Result<Arc<dyn Backend>> {
+    let backend = LocalBackend::create(folder).map_err(|e| Error::store("make", folder.display(), e))?;
+    Ok(Arc::new(backend))
+}
+
+/// Refuses a bucket whose lifecycle rules would take the repository apart; warns of what makes it less safe than it could be.
+fn look_at_bucket(backend: &B2Backend, context: &Context) -> Result<()> {
+    let say = |what: &str| context.ui.warn(what);
+    match backend.bucket(Which::Own) {
+        Ok(bucket) => refuse_harm(&bucket, &backend.place().prefix)?.iter().for_each(|line| say(&line.what)),
+        Err(StoreError::Forbidden(_)) => {
+            say("the application key may not see the bucket's settings: no lifecycle rule may concern the repository")
+        }
+        Err(error) => return Err(Error::store("look at", backend.location(), error)),
+    }
+    let account = backend.account(Which::Own).map_err(|e| Error::store("reach", backend.location(), e))?;
+    let lacks = Purpose::Admin.lacks(&account.allowed, context.globals.b2.object_lock_days.is_some());
+    if !lacks.is_empty() {
+        say(&format!(
+            "the application key lacks {}: an admin's key needs that, at the latest to prune",
+            lacks.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+/// How to make the application keys of all roles; nothing where there are none.
+fn recipes(place: &Place, context: &Context) -> Vec<Recipe> {
+    let Place::B2(location) = place else { return Vec::new() };
+    let writer = context.globals.writer.clone().unwrap_or_else(|| WriterName::from_host(&open::host()));
+    let with_lock = context.globals.b2.object_lock_days.is_some();
+    let all = [Purpose::Writing, Purpose::Reading, Purpose::Admin];
+    all.into_iter().map(|purpose| Recipe::new(purpose, location, Some(&writer), with_lock)).collect()
+}
+
+fn application_keys(recipes: &[Recipe]) -> String {
+    if recipes.is_empty() {
+        return String::new();
+    }
+    let mut out = "Application keys, each for its role (docs/b2.md); `panther doctor` tests them:\n".to_owned();
+    for recipe in recipes {
+        out += match recipe.purpose {
+            Purpose::Writing => "  a machine that backs up, with panther's role `writer`; it cannot delete:\n",
+            Purpose::Reading => "  the second key of such a machine (--b2-read-key-file), and that of a reader:\n",
+            Purpose::Admin => "  the admin:\n",
+        };
+        out += &format!("    {}\n", recipe.command);
+        if let Some(web) = &recipe.web {
+            out += &format!("    or in the web console: {web}\n");
+        }
+    }
+    out
 }

@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod check;
 pub mod config;
+pub mod doctor;
 pub mod forget;
 pub mod init;
 pub mod key;
@@ -11,6 +12,7 @@ pub mod pin;
 pub mod restore;
 pub mod snapshots;
 pub mod try_it;
+pub mod usage;
 
 use crate::cli::Command;
 use crate::context::Context;
@@ -56,6 +58,8 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Forget(options) => forget::run(options, context),
         Command::Pin(options) => pin::run(options, true, context),
         Command::Unpin(options) => pin::run(options, false, context),
+        Command::Doctor(options) => doctor::run(options, context),
+        Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
         Command::Config(config) => config::run(config, context),
         Command::Try(options) => try_it::run(options, context),

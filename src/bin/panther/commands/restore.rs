@@ -92,6 +92,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         threads: 0,
     };
     let done = restore(&repo, &state, &snapshot, &restore_options, &context.ui)?;
+    open::warn_of_oddities(context, &repo);
     let id = snapshot.head.id;
     context.report(Body { snapshot: id, report: &done }, || text(id, &done))?;
     Ok(if done.incomplete { Outcome::Incomplete } else { Outcome::Complete })

@@ -1,7 +1,6 @@
 //! `try`: a backup and a restore of a folder, with figures, leaving nothing behind.
 
 use super::Outcome;
-use super::backup::DEFAULT_LEVEL;
 use crate::context::Context;
 use crate::scratch::Scratch;
 use crate::{open, secrets};
@@ -9,6 +8,7 @@ use panther::backend::local::LocalBackend;
 use panther::keys::wrap::{Opener, Recipient, WORK_FACTOR};
 use panther::ops::try_it::{TryOptions, try_it};
 use panther::repo::Repository;
+use panther::repo::writer::DEFAULT_LEVEL;
 use panther::report::try_it::text;
 use panther::state::State;
 use panther::{Error, Result};
