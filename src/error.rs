@@ -230,6 +230,9 @@ pub enum Error {
     /// There is no repository.
     #[error("there is no panther repository at {0}")]
     NoRepository(String),
+    /// Another repository is where this machine remembers one.
+    #[error("the repository at {0} is another than the one that this machine remembers there")]
+    OtherRepository(String),
     /// There is one already.
     #[error("there already is a panther repository at {0}")]
     RepositoryExists(String),
@@ -298,6 +301,7 @@ impl Error {
             Self::Store { source: StoreError::NoBucket(_), .. } => 10,
             Self::Store { .. } => 5,
             Self::NoRepository(_) => 10,
+            Self::OtherRepository(_) => 11,
             Self::WrongKey(_) => 12,
             Self::Role { .. } => 13,
             Self::Newer { .. } => 14,
@@ -316,6 +320,9 @@ impl Error {
                 "update panther on this machine, then run the same command again; nothing was changed"
             }
             Self::NoRepository(_) => "check -r/--repo, or make a new repository with `panther init`",
+            Self::OtherRepository(_) => {
+                "if you have made it anew there, or change disks at this place, use --accept-repository once; else somebody may have put a false one there"
+            }
             Self::RepositoryExists(_) => "use it as it is, or name another place with -r/--repo",
             Self::WrongKey("passphrase") => {
                 "check the password file or the keyboard layout; `panther key list` needs no passphrase"

@@ -2,9 +2,11 @@
 
 use crate::accounts::Accounts;
 use crate::cli::{Command, Globals};
+use crate::profile::Overlaid;
 use crate::signals;
 use crate::ui::Ui;
 use jiff::tz::TimeZone;
+use panther::config::Profile;
 use panther::report::json::Document;
 use panther::report::usage::line;
 use panther::{Error, Result};
@@ -20,6 +22,8 @@ pub const STDOUT: &str = "the standard output";
 pub struct Context {
     /// The global options.
     pub globals: Globals,
+    /// The profile in use, and where settings come from.
+    pub overlaid: Overlaid,
     /// Progress and warnings.
     pub ui: Ui,
     /// The zone in which times are shown.
@@ -36,11 +40,19 @@ impl Context {
     ///
     /// # Errors
     /// [`Error::Io`] when no signal handler can be installed.
-    pub fn new(globals: Globals, command: &Command) -> Result<Self> {
+    pub fn new(globals: Globals, overlaid: Overlaid, command: &Command) -> Result<Self> {
         let cancelled = signals::flag(command.clears_away())?;
         let ui = Ui::new(globals.quiet, globals.verbose, Arc::clone(&cancelled));
+        if let Some(in_use) = &overlaid.in_use {
+            ui.verbose(|| format!("using the profile {} of {}", in_use.name, in_use.file.display()));
+        }
         let (zone, accounts) = (TimeZone::system(), Accounts::default());
-        Ok(Self { globals, ui, zone, accounts, cancelled, name: command.name() })
+        Ok(Self { globals, overlaid, ui, zone, accounts, cancelled, name: command.name() })
+    }
+
+    /// The profile in use.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.overlaid.in_use.as_ref().map(|in_use| &in_use.profile)
     }
 
     /// Writes a result: a JSON document if that was asked for, else the text.

@@ -41,6 +41,8 @@ pub(super) struct Run<'a> {
     /// Inodes of the target that stay, with the group whose they are.
     claimed: Mutex<HashMap<Inode, LinkKey>>,
     store_failures: AtomicU32,
+    /// Whether a blob was not where the local state says: that may be damaged, and not the repository.
+    doubts: AtomicBool,
     stop: AtomicBool,
     fatal: Mutex<Option<Error>>,
 }
@@ -74,6 +76,7 @@ impl<'a> Run<'a> {
             failed_links: Mutex::default(),
             claimed: Mutex::default(),
             store_failures: AtomicU32::new(0),
+            doubts: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             fatal: Mutex::default(),
         })
@@ -144,8 +147,15 @@ impl<'a> Run<'a> {
             self.fatal(Error::Interrupted);
         } else if let Error::State { path, what } = error {
             self.fatal(Error::State { path: path.clone(), what: what.clone() });
+        } else if matches!(error, Error::Missing(_) | Error::Damaged { .. }) {
+            self.doubts.store(true, Ordering::Relaxed);
         }
         text
+    }
+
+    /// Whether what the local state says of blobs is in doubt.
+    pub fn doubts_state(&self) -> bool {
+        self.doubts.load(Ordering::Relaxed)
     }
 
     /// The store has answered.

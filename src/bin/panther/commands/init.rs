@@ -48,6 +48,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let location = backend.location();
     let recipient = secrets::recipient(&opener);
     let repo = Repository::init(backend, &recipient, &options.label, secrets::work_factor())?;
+    open::remember_new(context, &repo)?;
     let recipes = recipes(&place, context);
     let body =
         Body { repository: repo.config().repo, location: &location, key: repo.key_id(), application_keys: &recipes };
