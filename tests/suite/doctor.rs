@@ -218,6 +218,9 @@ fn lifecycle_rules_that_delete_are_found() {
     let (found, code) = clinic.as_admin();
     assert_eq!(code, 1);
     expect(&found, "lifecycle", "error", "hides objects 30 days after");
+    let (found, code) = clinic.doctor("admin", "password", &["--object-lock-days", "7"]);
+    assert_eq!(code, 1);
+    expect(&found, "object lock", "error", "no Object Lock");
     // It concerns others only.
     clinic.fake.update_bucket(BUCKET, rules(json!(30), "else/"));
     expect(&clinic.as_admin().0, "lifecycle", "ok", "");

@@ -108,7 +108,7 @@ fn store(
     if let Some(b2) = patient.b2.as_deref() {
         let machine = Machine { role, writer: writer.clone(), with_lock: patient.with_lock };
         let bucket = bucket::look(b2);
-        lines.extend(bucket::lines(b2, &bucket, role));
+        lines.extend(bucket::lines(b2, &bucket, role, patient.with_lock));
         lines.extend(capabilities::lines(b2, &machine));
         lines.extend(powers::lines(b2, &machine));
     }
