@@ -75,7 +75,7 @@ pub trait Backend: Send + Sync {
     /// [`StoreError::Length`] if the object ends before that; any other [`StoreError`].
     fn get_range(&self, name: &str, offset: u64, len_bytes: usize) -> Result<Vec<u8>, StoreError>;
 
-    /// The object's size in bytes.
+    /// The object's size in bytes. A store that remembers its listings may say what the last one has shown.
     ///
     /// # Errors
     /// [`StoreError`].

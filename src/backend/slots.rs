@@ -86,7 +86,7 @@ impl Slots {
             state.window = Window { began: Some(now), uploads: 0, bytes: 0 };
             return;
         };
-        if state.window.uploads < 2 * state.limit {
+        if state.window.uploads < state.limit.max(2) {
             return;
         }
         let secs = now.saturating_duration_since(began).as_secs_f64().max(1e-6);
