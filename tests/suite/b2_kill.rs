@@ -3,11 +3,10 @@
 //! `PANTHER_B2_KILLS=N` kills that often.
 
 use crate::b2_kit::{BUCKET, fake, open, options};
-use crate::cli_common::{PASSWORD, Sandbox, document, run};
+use crate::cli_common::{PASSWORD, Run, Sandbox, document, run};
 use crate::common::{noise, write};
 use crate::crash::packs::assert_nothing_twice_in;
-use crate::crash::run_for;
-use crate::fake_b2::{FakeB2, KeySpec};
+use crate::fake_b2::{FakeB2, KeySpec, Kind};
 use crate::generations::manifest::Manifest;
 use crate::generations::number;
 use panther::keys::wrap::Opener;
@@ -15,9 +14,10 @@ use panther::repo::Repository;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 const FILES: u64 = 5;
 const FILE_BYTES: usize = 24 << 20;
@@ -31,7 +31,7 @@ struct World {
     changes: u64,
     snapshots: Vec<(String, Manifest)>,
     kills: u64,
-    /// Kills after which the service had a part of a file, or files that no snapshot names yet.
+    /// Kills after the first upload had begun.
     in_upload: u64,
 }
 
@@ -80,16 +80,43 @@ impl World {
         }
     }
 
-    /// Backs up for so long; whether it came to its end.
-    fn backup_for(&mut self, time: Duration) -> bool {
-        let stored = self.fake.names(BUCKET).len();
+    /// Runs a backup and kills it some time after its so-many-th upload has begun. Nothing if it was killed.
+    fn run_until(&mut self, uploads: u64) -> Option<Run> {
+        let before = self.fake.counts().of(Kind::UploadFile);
+        let mut command = self.command(&["backup", "source", "--host", "h", "--json", "-q"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let wait = Duration::from_millis(self.chance.random_range(0..700));
+        let mut end = (uploads == 0).then(|| Instant::now() + wait);
+        loop {
+            if child.try_wait().unwrap().is_some() {
+                let output = child.wait_with_output().unwrap();
+                let text = |bytes| String::from_utf8(bytes).unwrap();
+                let code = output.status.code().unwrap();
+                return Some(Run { code, out: text(output.stdout), err: text(output.stderr) });
+            }
+            if end.is_none() && self.fake.counts().of(Kind::UploadFile) >= before + uploads {
+                end = Some(Instant::now() + wait);
+            }
+            if end.is_some_and(|end| Instant::now() >= end) {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return None;
+            }
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Backs up and perhaps kills it; whether it came to its end.
+    fn backup(&mut self, uploads: u64) -> bool {
+        let calls = self.fake.log().len();
         let manifest = Manifest::of(&self.sandbox.path("source"));
-        let done = run_for(&mut self.command(&["backup", "source", "--host", "h", "--json", "-q"]), time);
+        let done = self.run_until(uploads);
         if let Some(run) = &done {
             assert_eq!(run.code, 0, "{}{}", run.out, run.err);
         } else {
             self.kills += 1;
-            self.in_upload += u64::from(self.fake.names(BUCKET).len() > stored);
+            let uploaded = self.fake.log()[calls..].iter().any(|call| call.kind == Kind::UploadFile);
+            self.in_upload += u64::from(uploaded || uploads > 0);
         }
         let listing = run(&mut self.command(&["snapshots", "--json"]));
         assert_eq!(listing.code, 0, "{}", listing.err);
@@ -103,7 +130,7 @@ impl World {
 
     /// What is in the bucket is what it should be, once and no more.
     fn assert_well(&self) {
-        let checked = run(&mut self.command(&["check", "--read-data", "--json", "-q"]));
+        let checked = run(&mut self.command(&["check", "--read-data", "--egress-budget", "none", "--json", "-q"]));
         assert_eq!(checked.code, 0, "{}{}", checked.out, checked.err);
         assert_eq!(document(&checked.out)["snapshots"], self.snapshots.len());
         let mut times: BTreeMap<String, u32> = BTreeMap::new();
@@ -135,14 +162,12 @@ fn a_killed_upload_goes_on() {
     let mut world = World::new(number("PANTHER_B2_SEED", 1));
     while world.kills < kills {
         world.change();
-        // A first run with everything takes about two seconds here; one with a change less.
-        let mut most = 2_500;
+        // A change makes four or five uploads: some runs come to their end.
         loop {
-            let time = Duration::from_millis(world.chance.random_range(50..most));
-            if world.backup_for(time) {
+            let uploads = world.chance.random_range(0..7);
+            if world.backup(uploads) {
                 break;
             }
-            most += 500;
         }
         world.assert_well();
         let at = world.chance.random_range(0..world.snapshots.len());
@@ -154,7 +179,7 @@ fn a_killed_upload_goes_on() {
         world.in_upload,
         world.snapshots.len()
     );
-    assert!(world.in_upload > 0, "no kill has met an upload");
+    assert!(world.in_upload > world.kills / 3, "no kill has met an upload");
     assert_eq!(world.fake.violations(), Vec::<String>::new());
     world.assert_comes_back(0);
 }

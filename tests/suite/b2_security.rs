@@ -14,7 +14,7 @@ use panther::id::ObjectId;
 use panther::keys::wrap::{Opener, Recipient, new_identity};
 use panther::ops::Silent;
 use panther::ops::backup::backup;
-use panther::ops::check::{Amount, CheckOptions, check};
+use panther::ops::check::{Amount, CheckOptions, FindingKind, check};
 use panther::repo::Repository;
 use panther::repo::reader::BlobReader;
 use panther::seal::system_random;
@@ -113,7 +113,8 @@ fn a_restricted_writer_backs_up_and_cannot_delete() {
     let (repo, state, _folder) = scene.admin.fresh().unwrap();
     let options = CheckOptions { read_data: Some(Amount::All), threads: 2, ..CheckOptions::default() };
     let report = check(&repo, &state, &options, &Silent).unwrap();
-    assert_eq!(report.exit_code(), 0, "{:?}", report.errors);
+    let others: Vec<_> = report.errors.iter().filter(|found| found.kind != FindingKind::Version).collect();
+    assert!(others.is_empty() && report.errors.len() > 4, "{others:?} of {}", report.errors.len());
     assert!(repo.backend().oddities().len() > 4, "what was hidden is said");
     let snapshots = repo.snapshots(&repo.statements().unwrap()).unwrap().snapshots;
     let manifest = crate::generations::manifest::Manifest::of(&scene.admin.lab.source());
@@ -138,11 +139,7 @@ fn a_stolen_writer_reads_no_plaintext() {
         13
     );
     let statements = repo.statements().unwrap();
-    let listing = repo.snapshots(&statements);
-    assert!(
-        listing.as_ref().is_err() || listing.as_ref().is_ok_and(|listing| listing.snapshots.is_empty()),
-        "a writer reads snapshots"
-    );
+    assert_eq!(code(repo.snapshots(&statements).map(drop)), 13);
     for epoch in repo.keys().epochs() {
         assert!(repo.keys().private(epoch.number).is_err(), "the private key is here");
     }
@@ -156,13 +153,16 @@ fn a_stolen_writer_reads_no_plaintext() {
         let bytes = store.get(name, 1 << 30).unwrap();
         assert!(!contains(&bytes, MARKER), "{name}");
         let parsed = Name::parse(name).unwrap();
-        if matches!(parsed, Name::Index(..) | Name::Gc(_)) {
+        if matches!(parsed, Name::Index(..) | Name::Gc(_) | Name::Snapshot(..)) {
+            // Of a snapshot that is the cover: when, and on which host.
             let opened = repo.signed(&parsed, |opened| Ok(opened.plaintext.to_vec()));
-            assert!(!contains(&opened.unwrap_or_default(), MARKER), "{name}, opened");
+            assert!(!contains(&opened.unwrap(), MARKER), "{name}, opened");
         }
-        if matches!(parsed, Name::Snapshot(..)) {
-            let opened = repo.signed(&parsed, |opened| Ok(opened.plaintext.to_vec()));
-            assert!(opened.is_err(), "{name} opens");
+        if let Name::Snapshot(..) = parsed {
+            let keys = repo.keys();
+            let opened =
+                repo.signed(&parsed, |opened| opened.open_manifest(keys.private(opened.epoch())?).map(|p| p.to_vec()));
+            assert_eq!(opened.unwrap_err().exit_code(), 4, "{name} opens");
         }
     }
     // What the machine remembers holds no content either.
