@@ -52,8 +52,6 @@ pub struct Patient<'a> {
     pub with_lock: bool,
     /// Below which the states of all repositories are; nothing if nobody knows where.
     pub state_folder: Option<PathBuf>,
-    /// Where packs are made that the store has no place for.
-    pub spool_folder: PathBuf,
     /// Those who know more of the sources.
     pub sources: &'a [&'a dyn SourceHealth],
 }
