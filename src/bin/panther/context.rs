@@ -5,13 +5,14 @@ use crate::cli::{Command, Globals};
 use crate::signals;
 use crate::ui::Ui;
 use jiff::tz::TimeZone;
+use panther::backend::b2::B2Backend;
 use panther::report::json::Document;
 use panther::report::usage::line;
 use panther::{Error, Result};
 use serde::Serialize;
 use std::io::{self, BufWriter, StdoutLock, Write};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 /// What errors call the standard output.
 pub const STDOUT: &str = "the standard output";
@@ -26,6 +27,8 @@ pub struct Context {
     pub zone: TimeZone,
     /// The stores that count what is asked of them.
     pub accounts: Accounts,
+    /// The store in use, if it is one of Backblaze B2.
+    pub b2: OnceLock<Arc<B2Backend>>,
     /// Set by the first signal.
     pub cancelled: Arc<AtomicBool>,
     name: &'static str,
@@ -40,7 +43,7 @@ impl Context {
         let cancelled = signals::flag(command.clears_away())?;
         let ui = Ui::new(globals.quiet, globals.verbose, Arc::clone(&cancelled));
         let (zone, accounts) = (TimeZone::system(), Accounts::default());
-        Ok(Self { globals, ui, zone, accounts, cancelled, name: command.name() })
+        Ok(Self { globals, ui, zone, accounts, b2: OnceLock::new(), cancelled, name: command.name() })
     }
 
     /// Writes a result: a JSON document if that was asked for, else the text.
