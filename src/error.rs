@@ -255,6 +255,9 @@ pub enum Error {
         /// Why not.
         what: String,
     },
+    /// A snapshot that was read is no longer what it was.
+    #[error("the snapshot {} was changed while it was backed up", .0.display())]
+    SnapshotChanged(PathBuf),
     /// The user or the system asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -299,7 +302,7 @@ impl Error {
             Self::Role { .. } => 13,
             Self::Newer { .. } => 14,
             Self::Interrupted => 130,
-            Self::Io { .. } | Self::State { .. } | Self::Aborted => 1,
+            Self::Io { .. } | Self::State { .. } | Self::SnapshotChanged(_) | Self::Aborted => 1,
         }
     }
 
@@ -352,6 +355,7 @@ impl Error {
                 "check the network and the store's status page, then run the same command again: it carries on where it stopped"
             }
             Self::State { .. } => "the state is only a cache: delete the file and run the command again",
+            Self::SnapshotChanged(_) => "let nobody write to it, or take another, and run the same command again",
             Self::Interrupted => "run the same command again: it carries on where it stopped",
             _ => return None,
         };

@@ -3,6 +3,7 @@
 //! - [`blobs`]: which blob is in which pack, segment and place, and which index objects that knowledge comes from
 //! - [`session`]: packs stored by a run that has not written its index yet, so that a killed run carries on
 //! - [`dirs`]: directory by directory, what was seen of each file and its entry, so that unchanged files are not read
+//! - [`lists`]: the content lists of long files, so that of a changed one only the changes are read
 //!
 //! Runs side by side each have a file of their own. What they share is in small files that are opened for a moment only:
 //! - [`ledger`]: what was asked of stores that count, by day
@@ -14,6 +15,7 @@ pub mod examine;
 pub mod blobs;
 pub mod dirs;
 pub mod ledger;
+pub mod lists;
 pub mod session;
 pub mod verified;
 
@@ -26,7 +28,7 @@ use std::path::{Path, PathBuf};
 const NOTES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("notes");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Raised whenever the tables change; another number means: start anew.
-const SCHEMA: &[u8] = b"panther state 3";
+const SCHEMA: &[u8] = b"panther state 4";
 /// How many runs on one machine can have a state of their own at the same time.
 const SLOTS: u32 = 16;
 
@@ -112,6 +114,7 @@ impl State {
         if found.is_none() {
             blobs::create_tables(self, &write)?;
             dirs::create_tables(self, &write)?;
+            lists::create_tables(self, &write)?;
             session::create_tables(self, &write)?;
             write.open_table(NOTES).map_err(|e| self.failed(e))?;
         }

@@ -75,6 +75,7 @@ impl Lab {
             force: false,
             skip_if_unchanged: false,
             threads: 2,
+            snapshots: Default::default(),
         }
     }
 

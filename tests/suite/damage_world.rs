@@ -96,6 +96,7 @@ fn options(source: &Path, writer_name: &str) -> BackupOptions {
         force: true,
         skip_if_unchanged: false,
         threads: 1,
+        snapshots: Default::default(),
     }
 }
 

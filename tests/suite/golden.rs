@@ -69,6 +69,7 @@ fn make_golden() {
         force: false,
         skip_if_unchanged: false,
         threads: 1,
+        snapshots: Default::default(),
     };
     backup(&repo, &state, &options, &Silent).unwrap();
     write(&source.join("second"), b"only in the second snapshot");

@@ -6,6 +6,8 @@ use crate::format::content::{ContentRoot, Record};
 use crate::format::header::BlobKind;
 use crate::format::limits::ROOT_RECORDS;
 use crate::id::BlobId;
+use crate::state::dirs::{DirChange, DirKey};
+use crate::state::lists::node_key;
 
 /// One depth of a list.
 #[derive(Default)]
@@ -43,6 +45,22 @@ impl ContentBuilder {
         if list_cut(level.node.len(), &record.id) { self.cut(depth, store) } else { Ok(()) }
     }
 
+    /// Adds a whole node of another list, `depth` being that of the list in which its record stands. Only possible where this list has just been cut at
+    /// all depths below (else nothing is done, and the answer is no), and only for a node that was not cut short by its list's end.
+    pub fn push_node(&mut self, depth: u8, record: Record, store: &mut dyn TreeStore) -> Result<bool> {
+        let depth = usize::from(depth);
+        if self.levels.iter().take(depth).any(|level| !level.node.is_empty()) {
+            return Ok(false);
+        }
+        while self.levels.len() < depth {
+            self.levels.push(Level::default());
+        }
+        // So many at least: what matters is that they are more than a root holds.
+        self.levels.iter_mut().take(depth).for_each(|level| level.count += ROOT_RECORDS + 1);
+        self.push_at(depth, record, store)?;
+        Ok(true)
+    }
+
     fn cut(&mut self, depth: usize, store: &mut dyn TreeStore) -> Result<()> {
         let node = std::mem::take(&mut self.levels[depth].node);
         let mut bytes = Vec::with_capacity(node.len() * crate::format::content::RECORD_BYTES);
@@ -75,12 +93,17 @@ impl ContentBuilder {
 pub(super) struct Trees<'k, 'w, 'b> {
     pub keys: &'k crate::keys::Keyring,
     pub writer: &'w mut crate::repo::writer::BlobWriter<'b>,
+    /// The file whose list it is, if its nodes are to be remembered.
+    pub file: Option<DirKey>,
 }
 
 impl TreeStore for Trees<'_, '_, '_> {
     fn store_tree(&mut self, bytes: &[u8]) -> Result<BlobId> {
         let id = self.keys.blob_id(BlobKind::Tree, bytes);
         self.writer.add(BlobKind::Tree, id, bytes)?;
+        if let Some(file) = self.file {
+            self.writer.note(DirChange::PutNode { key: node_key(file, &id), node: bytes.to_vec() })?;
+        }
         Ok(id)
     }
 }

@@ -59,6 +59,14 @@ impl Manifest {
         all
     }
 
+    /// The same without what lies at and below `path`.
+    pub fn without(&self, path: &str) -> Self {
+        let below = format!("{path}/").into_bytes();
+        let mut all = self.clone();
+        all.0.retain(|at, _| at != path.as_bytes() && !at.starts_with(&below));
+        all
+    }
+
     /// How `other` differs; nothing if it does not.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let mut paths: Vec<_> = self.0.keys().chain(other.0.keys()).collect();

@@ -4,7 +4,7 @@ use super::Outcome;
 use crate::context::Context;
 use crate::{open, roles};
 use panther::ops::Progress;
-use panther::ops::backup::{BackupOptions, backup};
+use panther::ops::backup::{BackupOptions, SnapshotMode, backup};
 use panther::repo::writer::{AUTO, DEFAULT_LEVEL};
 use panther::report::backup as report;
 use panther::source::{ExcludeOptions, parse_size};
@@ -41,9 +41,41 @@ pub struct Options {
     /// Make no snapshot if nothing has changed
     #[arg(long)]
     skip_if_unchanged: bool,
+    /// Read Btrfs subvolumes from read-only snapshots: auto takes one of each path that is a subvolume, if this process may
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
+    snapshot: When,
+    /// Read this snapshot of the subvolume instead of taking one
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["snapshot", "newest_in"])]
+    from_snapshot: Option<PathBuf>,
+    /// Read the newest snapshot of the subvolume in this folder instead of taking one
+    #[arg(long, value_name = "FOLDER", conflicts_with = "snapshot")]
+    newest_in: Option<PathBuf>,
     /// auto, fastest, default, better, max, or a zstd level from 1 to 19; auto is default, and works harder where the uplink leaves time for it
     #[arg(long, value_name = "LEVEL", default_value = "auto", value_parser = parse_level)]
     compression: i32,
+}
+
+/// When snapshots are taken.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum When {
+    /// Of each path that is a Btrfs subvolume, if this process may
+    Auto,
+    /// Of all subvolumes in which the paths lie; it is an error if that cannot be done
+    Always,
+    /// Never: the live files are read
+    Never,
+}
+
+impl Options {
+    fn snapshots(&self) -> SnapshotMode {
+        match (&self.from_snapshot, &self.newest_in, self.snapshot) {
+            (Some(path), ..) => SnapshotMode::Named(path.clone()),
+            (None, Some(folder), _) => SnapshotMode::NewestIn(folder.clone()),
+            (None, None, When::Auto) => SnapshotMode::Auto,
+            (None, None, When::Always) => SnapshotMode::Always,
+            (None, None, When::Never) => SnapshotMode::Never,
+        }
+    }
 }
 
 /// What is left out.
@@ -124,6 +156,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         force: options.force,
         skip_if_unchanged: options.skip_if_unchanged,
         threads: 0,
+        snapshots: options.snapshots(),
     };
     let done = backup(&repo, &state, &options, &context.ui)?;
     done.warnings.iter().for_each(|warning| context.ui.warn(warning));
