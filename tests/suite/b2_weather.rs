@@ -2,7 +2,7 @@
 //!
 //! Where listings are stale, what a check or a restore reads may seem to be missing; it is never damaged, and all there when the listings are.
 //!
-//! `PANTHER_B2_SEEDS=N` takes so many seeds, `PANTHER_B2_SEED=N` begins with that one.
+//! `PANTHER_B2_SEEDS=N` takes so many seeds, `PANTHER_B2_SEED=N` begins with that one, `PANTHER_B2_THREADS=N` takes so many at once.
 
 use crate::b2_kit::fake;
 use crate::b2_lab::{B2Lab, STORE_CODES, watched};
@@ -80,7 +80,7 @@ fn nothing_is_lost_in_any_weather() {
     let (first, count) = (number("PANTHER_B2_SEED", 0), number("PANTHER_B2_SEEDS", 40));
     let (tally, next, wrong) = (Arc::<Tally>::default(), AtomicU64::new(first), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..3 {
+        for _ in 0..number("PANTHER_B2_THREADS", 3) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
