@@ -6,7 +6,7 @@
 
 use crate::b2_kit::fake;
 use crate::b2_lab::{B2Lab, STORE_CODES, watched};
-use crate::fake_b2::Weather;
+use crate::fake_b2::{Logged, Weather};
 use crate::generations::number;
 use panther::error::Error;
 use panther::ops::check::FindingKind;
@@ -58,7 +58,9 @@ fn run(seed: u64, tally: &Tally) {
                 let errors = report.errors.iter();
                 let is_real = |kind| !is_stale(seed) || matches!(kind, FindingKind::Damaged | FindingKind::Newer);
                 let bad = errors.filter(|found| is_real(found.kind));
-                assert_eq!(bad.count(), 0, "{what}: {:?}", report.errors);
+                let calls = fake.log();
+                let last: Vec<String> = calls[calls.len().saturating_sub(60)..].iter().map(Logged::brief).collect();
+                assert_eq!(bad.count(), 0, "{what}: {:?} after\n{}", report.errors, last.join("\n"));
             }
             Err(error) => ended(error),
         }
