@@ -141,6 +141,7 @@ impl B2Backend {
         attempt: u32,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         if attempt == 0 {
+            self.http.renew();
             return self.read(name, range, most_bytes, true).await.map(Some);
         }
         let known = match self.catalogue.find(name).filter(|known| known.is_whole) {

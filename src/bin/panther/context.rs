@@ -6,14 +6,15 @@ use crate::profile::Overlaid;
 use crate::signals;
 use crate::ui::Ui;
 use jiff::tz::TimeZone;
+use panther::backend::b2::B2Backend;
 use panther::config::Profile;
 use panther::report::json::Document;
 use panther::report::usage::line;
 use panther::{Error, Result};
 use serde::Serialize;
 use std::io::{self, BufWriter, StdoutLock, Write};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 /// What errors call the standard output.
 pub const STDOUT: &str = "the standard output";
@@ -30,6 +31,8 @@ pub struct Context {
     pub zone: TimeZone,
     /// The stores that count what is asked of them.
     pub accounts: Accounts,
+    /// The store in use, if it is one of Backblaze B2.
+    pub b2: OnceLock<Arc<B2Backend>>,
     /// Set by the first signal.
     pub cancelled: Arc<AtomicBool>,
     name: &'static str,
@@ -47,7 +50,7 @@ impl Context {
             ui.verbose(|| format!("using the profile {} of {}", in_use.name, in_use.file.display()));
         }
         let (zone, accounts) = (TimeZone::system(), Accounts::default());
-        Ok(Self { globals, overlaid, ui, zone, accounts, cancelled, name: command.name() })
+        Ok(Self { globals, overlaid, ui, zone, accounts, b2: OnceLock::new(), cancelled, name: command.name() })
     }
 
     /// The profile in use.

@@ -8,6 +8,7 @@ mod context;
 mod harden;
 mod open;
 mod profile;
+mod roles;
 mod scratch;
 mod secrets;
 mod signals;

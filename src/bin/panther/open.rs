@@ -81,7 +81,12 @@ pub fn location(context: &Context) -> Result<Option<String>> {
 /// [`Error::NoRepository`]; whatever the store says.
 pub fn backend(context: &Context) -> Result<Arc<dyn Backend>> {
     match place(context)? {
-        Place::B2(location) => Ok(counted(context, Arc::new(b2::open(context, location)?))),
+        Place::B2(location) => {
+            let store = Arc::new(b2::open(context, location)?);
+            // A command has one store.
+            let _ = context.b2.set(Arc::clone(&store));
+            Ok(counted(context, store))
+        }
         Place::Folder(folder) => match LocalBackend::open(&folder) {
             Ok(backend) => Ok(counted(context, Arc::new(backend))),
             Err(StoreError::NotFound) => Err(Error::NoRepository(folder.display().to_string())),

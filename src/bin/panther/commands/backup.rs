@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use crate::context::Context;
-use crate::open;
+use crate::{open, roles};
 use panther::config;
 use panther::ops::Progress;
 use panther::ops::backup::{BackupOptions, SnapshotMode, backup};
@@ -174,6 +174,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     tags.sort();
     tags.dedup();
     let (repo, _) = open::repository(context)?;
+    roles::warn_of_power(context, &repo);
     let state = open::state(context, &repo)?;
     let options = BackupOptions {
         paths,
