@@ -68,12 +68,12 @@ fn id_in(name: &str) -> &str {
 enum Where {
     Memory,
     /// A bucket of the fake B2; each case has a prefix of its own.
-    B2(FakeB2, AtomicU64),
+    B2(Box<FakeB2>, AtomicU64),
 }
 
 impl Where {
     fn b2() -> Self {
-        Self::B2(b2_kit::fake(), AtomicU64::new(0))
+        Self::B2(Box::new(b2_kit::fake()), AtomicU64::new(0))
     }
 
     fn open(&self, objects: &Objects, secret: &str) -> Result<Repository> {
