@@ -6,6 +6,7 @@ pub mod compare;
 pub mod doctor;
 pub mod keys;
 pub mod list;
+pub mod local_snapshots;
 pub mod progress;
 pub mod restore;
 pub mod try_it;

@@ -5,6 +5,7 @@ pub mod check;
 pub mod doctor;
 pub mod json;
 pub mod keys;
+pub mod local_snapshots;
 pub mod ls;
 pub mod progress;
 pub mod restore;

@@ -177,8 +177,7 @@ impl SnapshotFolder {
     /// [`Error::Io`].
     pub fn open_snapshot(&self, name: &OsStr) -> Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(&self.fd, name, flags, Mode::empty())
-            .map_err(|e| Error::io("open", self.path.join(name), e))
+        rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(|e| Error::io("open", self.path.join(name), e))
     }
 
     /// Removes a snapshot; that it is not there is no error. Only for who has made it in this run.

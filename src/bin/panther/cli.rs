@@ -1,7 +1,7 @@
 //! The command line's grammar.
 
 use crate::b2::B2Args;
-use crate::commands::{backup, check, doctor, init, key, ls, restore, snapshots, try_it, usage};
+use crate::commands::{backup, check, doctor, init, key, ls, restore, snapshot, snapshots, try_it, usage};
 use clap::{Args, Parser, Subcommand};
 use panther::id::WriterName;
 use std::ffi::OsString;
@@ -100,6 +100,9 @@ pub enum Command {
     Restore(restore::Options),
     /// List snapshots
     Snapshots(snapshots::Options),
+    /// Make, list and thin out local snapshots of Btrfs subvolumes; needs no repository
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
     /// List what is in a snapshot
     Ls(ls::Options),
     /// Check that everything in the repository is there and whole
@@ -123,6 +126,7 @@ impl Command {
             Self::Backup(_) => "backup",
             Self::Restore(_) => "restore",
             Self::Snapshots(_) => "snapshots",
+            Self::Snapshot(snapshot) => snapshot.name(),
             Self::Ls(_) => "ls",
             Self::Check(_) => "check",
             Self::Doctor(_) => "doctor",

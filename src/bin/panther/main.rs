@@ -7,6 +7,7 @@ mod commands;
 mod context;
 mod harden;
 mod open;
+mod rules;
 mod scratch;
 mod secrets;
 mod signals;

@@ -184,8 +184,7 @@ impl Sources {
     /// Live files of what begins there: another file system that is mounted, or a subvolume.
     fn add_live(&mut self, path: &Path) {
         let Ok(fd) = open_dir(path) else { return };
-        let boundary =
-            Some(if is_subvolume_root(fd.as_fd()) { Boundary::Subvolume } else { Boundary::FileSystem });
+        let boundary = Some(if is_subvolume_root(fd.as_fd()) { Boundary::Subvolume } else { Boundary::FileSystem });
         let dir = Arc::new(OpenDir { fd, path: path.to_owned() });
         let overlay = Overlay { dir, name: c".".into(), region: region_of(path), boundary, snapshot: None };
         self.overlays.insert(path.to_owned(), overlay);
@@ -321,7 +320,8 @@ impl Sources {
             say("that is done once in a while");
             return Ok(None);
         }
-        let held = open_held(&note.path).and_then(|fd| Ok((fd.try_clone().map_err(|e| Error::io("open", subvolume, e))?, fd)));
+        let held =
+            open_held(&note.path).and_then(|fd| Ok((fd.try_clone().map_err(|e| Error::io("open", subvolume, e))?, fd)));
         let Ok((parent, held)) = held else {
             say(&format!("the snapshot before, {}, is gone", note.path.display()));
             return Ok(None);

@@ -24,9 +24,8 @@ pub fn exclusive_bytes(fd: BorrowedFd<'_>, tree_id: u64) -> io::Result<Option<u6
     };
     let word = |data: &[u8], at: usize| data.get(at..).and_then(|d| d.first_chunk().copied()).map(u64::from_le_bytes);
     let flags = status.and_then(|data| word(&data, offset_of!(btrfs_qgroup_status_item, flags))).unwrap_or(0);
-    let bad = BTRFS_QGROUP_STATUS_FLAG_RESCAN
-        | BTRFS_QGROUP_STATUS_FLAG_INCONSISTENT
-        | BTRFS_QGROUP_STATUS_FLAG_SIMPLE_MODE;
+    let bad =
+        BTRFS_QGROUP_STATUS_FLAG_RESCAN | BTRFS_QGROUP_STATUS_FLAG_INCONSISTENT | BTRFS_QGROUP_STATUS_FLAG_SIMPLE_MODE;
     if flags & u64::from(BTRFS_QGROUP_STATUS_FLAG_ON) == 0 || flags & u64::from(bad) != 0 {
         return Ok(None);
     }

@@ -7,6 +7,7 @@ pub mod init;
 pub mod key;
 pub mod ls;
 pub mod restore;
+pub mod snapshot;
 pub mod snapshots;
 pub mod try_it;
 pub mod usage;
@@ -50,6 +51,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Backup(options) => backup::run(options, context),
         Command::Restore(options) => restore::run(options, context),
         Command::Snapshots(options) => snapshots::run(options, context),
+        Command::Snapshot(snapshot) => snapshot::run(snapshot, context),
         Command::Ls(options) => ls::run(options, context),
         Command::Check(options) => check::run(options, context),
         Command::Doctor(options) => doctor::run(options, context),
