@@ -250,6 +250,7 @@ fn carry_out(folder: &SnapshotFolder, name: &OsStr, decision: Decision, dry_run:
     match folder.remove_unless_used(name, dry_run) {
         Ok(Removal::Removed) => Fate::Removed,
         Ok(Removal::InUse) => Fate::InUse,
+        Ok(Removal::Other) => Fate::Failed(format!("{} is no snapshot any more", name.display())),
         Ok(Removal::Pinned) => Fate::Kept(vec![Reason::Pinned]),
         Err(error) => {
             let cause = std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));

@@ -30,9 +30,9 @@ impl LocalName {
             Some((stamp, again)) => (stamp, again.parse().ok()?),
             None => (front, 0),
         };
-        let at =
-            jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", stamp).ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-        let time = Time { secs: at.timestamp().as_second(), nanos: 0 };
+        let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", stamp).ok()?;
+        let at = jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()?;
+        let time = Time { secs: at.as_second(), nanos: 0 };
         let label = label.map(str::to_owned);
         if label.as_deref().is_some_and(|label| !is_label(label)) {
             return None;

@@ -8,7 +8,7 @@
 //!
 //! Whoever reads a snapshot holds a shared lock on its root; nobody removes one without having it alone.
 
-use super::btrfs::{create_snapshot, delete_subvolume};
+use super::btrfs::{create_snapshot, delete_subvolume, is_subvolume_root};
 use crate::error::{Error, Result};
 use crate::format::time::Time;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
@@ -43,6 +43,8 @@ pub enum Removal {
     InUse,
     /// It is pinned: it is still there.
     Pinned,
+    /// It is no subvolume: it is still there.
+    Other,
 }
 
 /// Says that the snapshot whose root is `fd` is being read, until its descriptor and all copies of it are closed. False if it is just being removed.
@@ -206,6 +208,9 @@ impl SnapshotFolder {
             }
             Err(error) => return Err(error),
         };
+        if !is_subvolume_root(root.as_fd()) {
+            return Ok(Removal::Other);
+        }
         match rustix::fs::flock(&root, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Ok(Removal::InUse),

@@ -116,7 +116,9 @@ fn keep_only(folder: &SnapshotFolder, region: u64, name: &OsStr) -> Result<()> {
     folder.pin(region, name)?;
     let mut earlier = folder.made_for(region)?;
     earlier.retain(|other| other != name);
-    earlier.iter().try_for_each(|other| folder.remove_unless_used(other, false).map(drop))
+    // One that cannot be removed keeps none of the others.
+    let failed = earlier.iter().filter_map(|other| folder.remove_unless_used(other, false).err()).next_back();
+    failed.map_or(Ok(()), Err)
 }
 
 /// The root of a snapshot that somebody else has taken, held.
