@@ -6,7 +6,6 @@ use crate::common::{noise, write};
 use crate::words;
 use panther::source::btrfs::{is_read_only, subvol_info};
 use serde_json::Value;
-use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
