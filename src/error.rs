@@ -258,6 +258,15 @@ pub enum Error {
         /// Why not.
         what: String,
     },
+    /// No snapshot could be taken of a subvolume.
+    #[error("cannot take a snapshot of {}", .path.display())]
+    NoSnapshot {
+        /// The subvolume.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A snapshot that was read is no longer what it was.
     #[error("the snapshot {} was changed while it was backed up", .0.display())]
     SnapshotChanged(PathBuf),
@@ -306,7 +315,11 @@ impl Error {
             Self::Role { .. } => 13,
             Self::Newer { .. } => 14,
             Self::Interrupted => 130,
-            Self::Io { .. } | Self::State { .. } | Self::SnapshotChanged(_) | Self::Aborted => 1,
+            Self::Io { .. }
+            | Self::State { .. }
+            | Self::NoSnapshot { .. }
+            | Self::SnapshotChanged(_)
+            | Self::Aborted => 1,
         }
     }
 
@@ -362,6 +375,9 @@ impl Error {
                 "check the network and the store's status page, then run the same command again: it carries on where it stopped"
             }
             Self::State { .. } => "the state is only a cache: delete the file and run the command again",
+            Self::NoSnapshot { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "it takes CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH; for somebody else's subvolume also CAP_FOWNER, and a folder .panther in it that this user may write to (docs/btrfs.md)"
+            }
             Self::SnapshotChanged(_) => "let nobody write to it, or take another, and run the same command again",
             Self::Interrupted => "run the same command again: it carries on where it stopped",
             _ => return None,

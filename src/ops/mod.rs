@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod forget;
 pub mod keys;
 pub mod list;
+pub mod local_snapshots;
 pub mod pins;
 pub mod progress;
 pub mod restore;

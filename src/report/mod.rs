@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod forget;
 pub mod json;
 pub mod keys;
+pub mod local_snapshots;
 pub mod ls;
 pub mod progress;
 pub mod restore;

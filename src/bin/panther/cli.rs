@@ -1,7 +1,9 @@
 //! The command line's grammar.
 
 use crate::b2::B2Args;
-use crate::commands::{backup, check, config, doctor, forget, init, key, ls, pin, restore, snapshots, try_it, usage};
+use crate::commands::{
+    backup, check, config, doctor, forget, init, key, ls, pin, restore, snapshot, snapshots, try_it, usage,
+};
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
 use panther::id::WriterName;
@@ -115,6 +117,9 @@ pub enum Command {
     Restore(restore::Options),
     /// List snapshots
     Snapshots(snapshots::Options),
+    /// Make, list and thin out local snapshots of Btrfs subvolumes; needs no repository
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
     /// List what is in a snapshot
     Ls(ls::Options),
     /// Check that everything in the repository is there and whole
@@ -147,6 +152,7 @@ impl Command {
             Self::Backup(_) => "backup",
             Self::Restore(_) => "restore",
             Self::Snapshots(_) => "snapshots",
+            Self::Snapshot(snapshot) => snapshot.name(),
             Self::Ls(_) => "ls",
             Self::Check(_) => "check",
             Self::Forget(_) => "forget",

@@ -9,6 +9,7 @@ mod harden;
 mod open;
 mod profile;
 mod roles;
+mod rules;
 mod scratch;
 mod secrets;
 mod signals;

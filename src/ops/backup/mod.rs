@@ -7,6 +7,7 @@ mod parents;
 mod pipeline;
 mod roots;
 mod sources;
+mod taken;
 
 use crate::buffers::Buffers;
 use crate::error::{Error, Result};
@@ -160,6 +161,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
 
     let mut sources = Sources::prepare(&Wanted {
         state,
+        repo: &repo.keys().repo(),
         mode: &options.snapshots,
         roots: &roots,
         excludes: &excludes,

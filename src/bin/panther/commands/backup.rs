@@ -42,7 +42,7 @@ pub struct Options {
     /// Make no snapshot if nothing has changed
     #[arg(long)]
     skip_if_unchanged: bool,
-    /// Read Btrfs subvolumes from read-only snapshots: auto takes one of each path that is a subvolume, if this process may
+    /// Read Btrfs subvolumes from read-only snapshots: auto takes one of each path that is a subvolume, and reads the live files if that cannot be done (docs/btrfs.md)
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
     snapshot: When,
     /// Read this snapshot of the subvolume instead of taking one
@@ -60,7 +60,7 @@ pub struct Options {
 /// When snapshots are taken.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum When {
-    /// Of each path that is a Btrfs subvolume, if this process may
+    /// Of each path that is a Btrfs subvolume; the live files if that cannot be done
     Auto,
     /// Of all subvolumes in which the paths lie; it is an error if that cannot be done
     Always,

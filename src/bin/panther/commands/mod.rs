@@ -10,6 +10,7 @@ pub mod key;
 pub mod ls;
 pub mod pin;
 pub mod restore;
+pub mod snapshot;
 pub mod snapshots;
 pub mod try_it;
 pub mod usage;
@@ -53,6 +54,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Backup(options) => backup::run(options, context),
         Command::Restore(options) => restore::run(options, context),
         Command::Snapshots(options) => snapshots::run(options, context),
+        Command::Snapshot(snapshot) => snapshot::run(snapshot, context),
         Command::Ls(options) => ls::run(options, context),
         Command::Check(options) => check::run(options, context),
         Command::Forget(options) => forget::run(options, context),
