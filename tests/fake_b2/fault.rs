@@ -87,7 +87,7 @@ pub fn code(status: u16) -> &'static str {
 }
 
 /// So many downloads are sound after one that was corrupted, which lasts until its connection ends.
-const SOUND_BETWEEN: u32 = 8;
+const SOUND_BETWEEN: u32 = 24;
 
 /// A random mixture of faults, the same for a seed as long as the calls come in the same order.
 #[derive(Debug, Clone)]
