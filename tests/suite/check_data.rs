@@ -49,14 +49,15 @@ fn a_third_a_day_reads_everything_in_three_days() {
         let report = run(&repo, &state, &with(Amount::Share(1.0 / 3.0)));
         assert_eq!((brief(&report.errors), brief(&report.notes)), (vec![], vec![]));
         let now = verified(&state);
-        assert!(now.len() > seen.len(), "day {day} has read nothing new");
+        // Two days may happen to read everything: a share is the least that is read.
+        assert!(day == 3 || now.len() > seen.len(), "day {day} has read nothing new");
         assert_eq!(report.verification.never_verified_packs as usize, packs.len() - now.len());
         verified_packs += report.verification.verified_packs;
         seen = now;
     }
     assert_eq!(seen, packs.iter().map(|name| id(name)).collect());
-    // To fill the last third, at most one pack was read a second time.
-    assert!((packs.len()..=packs.len() + 1).contains(&(verified_packs as usize)), "{verified_packs}");
+    // What was read a second time only filled the last third.
+    assert!((packs.len()..packs.len() * 2).contains(&(verified_packs as usize)), "{verified_packs}");
     let report = run(&repo, &state, &STRUCTURE);
     let is = report.verification;
     assert_eq!((is.verified_packs, is.never_verified_packs, is.recent_share), (0, 0, Some(1.0)));
