@@ -5,7 +5,7 @@
 
 use crate::btrfs_backup::{assert_as_if_all_were_read, left, snapshot};
 use crate::btrfs_kit::BtrfsLab;
-use crate::cli_common::{Sandbox, document, run};
+use crate::cli_common::{Run, Sandbox, document, run};
 use crate::common::{Lab, noise, write};
 use crate::crash::run_for;
 use crate::generations::number;
@@ -15,7 +15,8 @@ use rand_chacha::ChaCha8Rng;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const FILES: u64 = 400;
@@ -92,7 +93,20 @@ impl World {
     }
 
     fn manifests(&self) -> usize {
-        self.lab.objects("snapshots/").len()
+        self.lab.objects("writers/").iter().filter(|name| name.contains("/snapshots/")).count()
+    }
+
+    /// Runs until a manifest appears, and a few milliseconds more. Nothing if it was killed.
+    fn run_until_manifest(&mut self) -> Option<Run> {
+        let before = self.manifests();
+        let mut child = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while self.manifests() == before && child.try_wait().unwrap().is_none() {
+            sleep(Duration::from_millis(1));
+        }
+        sleep(Duration::from_micros(self.chance.random_range(0..12_000)));
+        child.kill().unwrap();
+        let code = child.wait().unwrap().code();
+        code.map(|code| Run { code, out: String::new(), err: String::new() })
     }
 
     /// One undisturbed run, and what it leaves; whether it went by what has changed.
@@ -138,10 +152,15 @@ fn whatever_is_killed_leaves_no_snapshot_and_no_wrong_parent() {
         let (made, manifests) = (world.made(), world.manifests());
         let time = usual.mul_f64(world.chance.random_range(0.0..1.1));
         let begun = Instant::now();
-        match run_for(&mut world.command(), time) {
+        // Anywhere, or where it is about to pin.
+        let done = match world.chance.random_range(0..2) {
+            0 => run_for(&mut world.command(), time),
+            _ => world.run_until_manifest(),
+        };
+        match done {
             Some(done) => {
                 assert_eq!(done.code, 0, "{}", done.err);
-                usual = begun.elapsed();
+                usual = begun.elapsed().max(Duration::from_millis(50));
                 assert_eq!(world.made(), 2);
             }
             None => {
