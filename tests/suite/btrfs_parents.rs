@@ -69,6 +69,10 @@ fn another_parent_than_the_one_remembered_is_noticed() {
         fs::write(source.join("folder2/file2"), noise(100 + n as u64, 6_000)).unwrap();
         fs::rename(source.join("folder3/file3"), source.join("folder3/moved")).unwrap();
         tamper(&fs, &left(&source, 1));
+        if what == "deleted" {
+            // Within the second its name would be taken again, by this run's own snapshot.
+            std::thread::sleep(std::time::Duration::from_millis(1_100));
+        }
         fs::rename(source.join("folder3/moved"), source.join("folder3/file3")).unwrap();
         fs::write(source.join("folder1/file5"), noise(200 + n as u64, 4_000)).unwrap();
         let (report, notes) = run(&lab, &source);
