@@ -82,7 +82,7 @@ fn two_capabilities_are_enough_for_ones_own_subvolume() {
     let Some(world) = World::new() else { return };
     let source = world.subvolume("source", USER);
     // Somebody else's, which only a capability can read.
-    fs::set_permissions(source.join("file3"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(source.join("file3"), fs::Permissions::from_mode(0o0)).unwrap();
     let first = world.backup(TWO, &source, &["--snapshot", "always"]);
     assert_done(&first, 10);
     assert!(first.err.contains("no earlier backup"), "{}", first.err);

@@ -199,6 +199,16 @@ mod tests {
         }
     }
 
+    /// Who uploads the same bytes again under the same name gains no later time by it.
+    #[test]
+    fn the_time_is_that_of_the_oldest_upload() {
+        let at = |id, millis| Version { upload_timestamp: millis, ..version(id, Action::Upload, "x") };
+        let uploaded = |versions: &[Version]| resolve("a", versions).uploaded;
+        let first = Some(Time { secs: 1_777_636_800, nanos: 250_000_000 });
+        assert_eq!(uploaded(&[at("2", 1_777_999_999_999), at("1", 1_777_636_800_250)]), first);
+        assert_eq!((uploaded(&[at("1", 0)]), uploaded(&[])), (None, None));
+    }
+
     #[test]
     fn what_was_stored_stays_known() {
         let catalogue = Catalogue::default();
