@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod b2_cli;
+mod b2_effort;
 mod b2_keys;
 mod b2_kit;
 mod b2_runs;
