@@ -107,6 +107,18 @@ impl Entry {
         }
     }
 
+    /// What an encoded entry is, without decoding the rest; nothing if that makes no sense.
+    pub fn kind_of(encoded: &[u8]) -> Option<FileKind> {
+        let mut d = minicbor::Decoder::new(encoded);
+        d.map().ok()?;
+        // The keys are in order: 0 is the name, 1 the type.
+        (d.u8().ok()? == 0).then_some(())?;
+        d.bytes().ok()?;
+        (d.u8().ok()? == 1).then_some(())?;
+        use FileKind::{Block, Char, Dir, Fifo, File, Socket, Symlink};
+        [File, Dir, Symlink, Fifo, Socket, Char, Block].get(usize::from(d.u8().ok()?)).copied()
+    }
+
     /// Bytes of content of a regular file, 0 for anything else.
     pub fn size_bytes(&self) -> u64 {
         match &self.node {

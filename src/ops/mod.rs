@@ -3,8 +3,12 @@
 pub mod backup;
 pub mod check;
 pub mod compare;
+pub mod doctor;
+pub mod forget;
 pub mod keys;
 pub mod list;
+pub mod local_snapshots;
+pub mod pins;
 pub mod progress;
 pub mod restore;
 pub mod try_it;

@@ -17,6 +17,8 @@ pub trait Progress: Sync {
     fn advance(&self, files: u64, bytes: u64);
     /// Something went wrong that does not stop the operation. Contains no secret.
     fn warn(&self, message: &str);
+    /// Something worth a line in a log that is nothing to worry about. Contains no secret.
+    fn note(&self, _message: &str) {}
     /// Whether to stop as soon as that loses nothing.
     fn cancelled(&self) -> bool {
         false

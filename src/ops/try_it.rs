@@ -99,6 +99,7 @@ pub fn try_it(repo: &Repository, state: &State, options: &TryOptions, progress: 
         force: false,
         skip_if_unchanged: false,
         threads: 0,
+        snapshots: Default::default(),
     };
     let first = backup(repo, state, &backup_options, progress)?;
     let stored_bytes = size_of(repo)?;

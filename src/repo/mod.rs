@@ -14,6 +14,7 @@ pub mod statements;
 pub mod survey;
 pub mod tree;
 mod uploads;
+pub mod vanished;
 pub mod writer;
 
 use crate::backend::{Backend, Body};
@@ -26,7 +27,7 @@ use crate::id::{ObjectId, WriterName};
 use crate::keys::wrap::{Opener, Recipient};
 use crate::keys::{self, Keyring};
 use crate::seal::{self, Opened};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// An open repository.
 pub struct Repository {
@@ -34,6 +35,7 @@ pub struct Repository {
     config: Config,
     keys: Keyring,
     key_id: ObjectId,
+    reread: Mutex<Vec<Name>>,
 }
 
 impl Repository {
@@ -55,7 +57,7 @@ impl Repository {
         put(&*backend, &Name::Key(key_id), &wrapped)?;
         put(&*backend, &Name::Config, &object)?;
         let keys = Keyring::new(key, &config, Config::hash(&object)).map_err(|e| Error::format("the new key", e))?;
-        Ok(Self { backend, config, keys, key_id })
+        Ok(Self { backend, config, keys, key_id, reread: Mutex::default() })
     }
 
     /// Opens the repository with whatever key file `opener` opens.
@@ -78,7 +80,7 @@ impl Repository {
         likely: Option<ObjectId>,
     ) -> Result<Self> {
         let (key_id, keys) = keyring::open(&*backend, opener, &config, config_hash, likely)?;
-        Ok(Self { backend, config, keys, key_id })
+        Ok(Self { backend, config, keys, key_id, reread: Mutex::default() })
     }
 
     /// Where its objects are.
@@ -139,12 +141,20 @@ impl Repository {
                 return Err(Error::format(name, FormatError::Invalid("it is no signed object")));
             }
         };
-        let bytes = get(&*self.backend, name, limit)?;
+        let (bytes, again) = get_told(&*self.backend, name, limit)?;
+        if again {
+            self.reread.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+        }
         self.keys
             .verifier()
             .open(&bytes, kind, writer, self.keys.epochs())
             .and_then(take)
             .map_err(|e| Error::format(name, e))
+    }
+
+    /// The signed objects that were wrong when first read and right when read again, since this was last asked.
+    pub fn take_reread(&self) -> Vec<Name> {
+        std::mem::take(&mut self.reread.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Checks a pack's header.
@@ -180,6 +190,11 @@ pub fn read_config(backend: &dyn Backend) -> Result<(Config, ObjectId)> {
 /// # Errors
 /// [`Error::Store`], [`Error::Damaged`].
 pub(crate) fn get(backend: &dyn Backend, name: &Name, max_bytes: u64) -> Result<Vec<u8>> {
+    get_told(backend, name, max_bytes).map(|(bytes, _)| bytes)
+}
+
+/// As [`get`]; and whether it was wrong at first.
+fn get_told(backend: &dyn Backend, name: &Name, max_bytes: u64) -> Result<(Vec<u8>, bool)> {
     let text = name.to_string();
     let check = |done: Result<Vec<u8>, StoreError>| {
         let bytes = match done {
@@ -195,7 +210,13 @@ pub(crate) fn get(backend: &dyn Backend, name: &Name, max_bytes: u64) -> Result<
             _ => Ok(bytes),
         }
     };
-    until_right(check(backend.get(&text, max_bytes)), |attempt| backend.get_again(&text, max_bytes, attempt), check)
+    let mut was_wrong = false;
+    let again = |attempt| {
+        was_wrong = true;
+        backend.get_again(&text, max_bytes, attempt)
+    };
+    let bytes = until_right(check(backend.get(&text, max_bytes)), again, check)?;
+    Ok((bytes, was_wrong))
 }
 
 /// So often is something read again that was wrong: more versions of an object are not looked at.

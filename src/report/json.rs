@@ -1,5 +1,6 @@
 //! The frame of every JSON output (`docs/json.md`).
 
+use crate::backend::Usage;
 use crate::error::Error;
 use crate::report::text;
 use serde::Serialize;
@@ -14,12 +15,19 @@ pub struct Document<'a, T> {
     command: &'a str,
     #[serde(flatten)]
     body: T,
+    #[serde(skip_serializing_if = "Usage::is_zero")]
+    calls: Usage,
 }
 
 impl<'a, T: Serialize> Document<'a, T> {
     /// The document of `command`.
     pub fn new(command: &'a str, body: T) -> Self {
-        Self { schema: SCHEMA, command, body }
+        Self { schema: SCHEMA, command, body, calls: Usage::default() }
+    }
+
+    /// With what was asked of a store that counts.
+    pub fn with_calls(self, calls: Usage) -> Self {
+        Self { calls, ..self }
     }
 }
 

@@ -2,13 +2,18 @@
 
 pub mod backup;
 pub mod check;
+pub mod doctor;
+pub mod forget;
 pub mod json;
 pub mod keys;
+pub mod local_snapshots;
 pub mod ls;
 pub mod progress;
 pub mod restore;
+pub mod settings;
 pub mod snapshots;
 pub mod text;
 pub mod time;
 pub mod try_it;
 pub mod units;
+pub mod usage;

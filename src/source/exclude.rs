@@ -32,6 +32,29 @@ pub struct ExcludeOptions {
     pub one_file_system: bool,
 }
 
+impl ExcludeOptions {
+    /// The same for two runs that leave out the same: a hash of all options and of the files that they name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a file that cannot be read.
+    pub fn id(&self) -> Result<[u8; 32]> {
+        let mut hasher = blake3::Hasher::new();
+        let mut add = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+        };
+        for list in [&self.patterns, &self.case_insensitive_patterns] {
+            add(&(list.len() as u64).to_le_bytes());
+            list.iter().for_each(|pattern| add(pattern.as_bytes()));
+        }
+        for file in &self.files {
+            add(&std::fs::read(file).map_err(|e| Error::io("read", file, e))?);
+        }
+        add(&[self.caches.into(), self.one_file_system.into(), self.larger_than_bytes.is_some().into()]);
+        add(&self.larger_than_bytes.unwrap_or(0).to_le_bytes());
+        Ok(*hasher.finalize().as_bytes())
+    }
+}
+
 /// [`ExcludeOptions`], made ready.
 ///
 /// Patterns are those of gitignore, except that one with a slash in its middle matches at any depth too, as one

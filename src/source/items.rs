@@ -1,9 +1,11 @@
 //! What a source tells, in order: a directory begins, its children in name order, it ends.
 
 use crate::error::Error;
-use crate::format::entry::Entry;
+use crate::format::content::Record;
+use crate::format::entry::{Entry, Node};
+use crate::format::time::Time;
 use crate::id::BlobId;
-use crate::state::dirs::{DirKey, Stamp};
+use crate::state::dirs::{DirKey, Stamp, Totals};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +28,12 @@ pub struct InodeKey {
     pub region: u64,
     /// Inode number.
     pub ino: u64,
+}
+
+impl From<InodeKey> for DirKey {
+    fn from(inode: InodeKey) -> Self {
+        Self { region: inode.region, ino: inode.ino }
+    }
 }
 
 /// A directory that is open, with its path for messages.
@@ -54,6 +62,15 @@ pub enum Piece {
         /// Length.
         len_bytes: u64,
     },
+    /// A blob that is stored already and was not read.
+    Known(Record),
+    /// A node of the list that the file had, with all that is below it.
+    Node {
+        /// The depth of the list in which its record stands, at least 1.
+        depth: u8,
+        /// Its record.
+        record: Record,
+    },
 }
 
 /// A file that is to be opened and read as a whole.
@@ -65,10 +82,14 @@ pub struct ReadJob {
     pub name: std::ffi::CString,
     /// Its size when it was listed.
     pub size_bytes: u64,
+    /// Which file it was.
+    pub inode: InodeKey,
     /// Whether another link to it may come.
-    pub remember: Option<InodeKey>,
+    pub remember: bool,
     /// Which change.
     pub change: Change,
+    /// The time as of which it is read, if that is not now: when a snapshot was taken.
+    pub as_of: Option<Time>,
 }
 
 /// A child with its final entry.
@@ -80,12 +101,14 @@ pub struct Leaf {
     pub stamp: Stamp,
     /// Its encoded entry.
     pub entry: Vec<u8>,
+    /// Which inode it is.
+    pub inode: InodeKey,
     /// Size of a regular file; none for anything else.
     pub file_bytes: Option<u64>,
     /// Which change.
     pub change: Change,
-    /// Whether it is one of several links to a file.
-    pub linked: Option<InodeKey>,
+    /// What is in a directory that is taken over as a whole, or what a name counts of a file with several.
+    pub totals: Option<Totals>,
 }
 
 /// A regular file that was read.
@@ -97,10 +120,14 @@ pub struct FileDone {
     pub stamp: Stamp,
     /// Its content in parts of the batch's data.
     pub pieces: Vec<Piece>,
-    /// Its content, if that belongs in the entry.
-    pub inline: Option<Vec<u8>>,
+    /// Its content, if that belongs in the entry, or is known to be as it was.
+    pub node: Option<Node>,
+    /// Which file it is.
+    pub inode: InodeKey,
+    /// How many names it has.
+    pub nlink: u64,
     /// Whether another link to it may come.
-    pub remember: Option<InodeKey>,
+    pub remember: bool,
     /// Which change.
     pub change: Change,
     /// Said to the user: it changed while it was read.
@@ -133,15 +160,18 @@ pub enum Item {
     File(Box<FileDone>),
     /// Another link to a file that is read in this run.
     Again {
-        /// How to read it should that have failed.
+        /// Which file, and how to read it should that have failed.
         job: Box<ReadJob>,
-        /// Which file.
-        inode: InodeKey,
         /// Whether it is the last one.
         last: bool,
     },
     /// Parts of a large file.
-    Part(Vec<Piece>),
+    Part {
+        /// In order.
+        pieces: Vec<Piece>,
+        /// Which file.
+        inode: InodeKey,
+    },
     /// The end of a large file whose parts came before.
     PartsEnd(Box<FileDone>),
     /// The end of a large file that could not be read to its end.

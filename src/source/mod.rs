@@ -3,20 +3,27 @@
 //! Everything is relative to directory handles, never follows a symlink in its last step, and costs as few system
 //! calls as the kernel allows.
 
+pub mod btrfs;
 mod exclude;
 pub mod items;
+pub mod local_name;
 mod meta;
 mod names;
+pub mod overlay;
 mod owners;
 pub mod read;
+pub mod recut;
 mod regions;
 mod size;
+pub mod snapshot_folder;
 pub mod walk;
+mod walk_delta;
+mod walk_file;
 mod xattr;
 
 pub use exclude::{CACHE_TAG_NAME, ExcludeOptions, Excludes, is_cache_dir};
 pub use meta::{Kind, Stat, Time, file_type_of, kind_of, open_dir_at, open_file_at, readlink_at, stat_at, stat_fd};
-pub use names::{Name, Names, read_names};
+pub use names::{Name, Names, read_names, read_names_and_inodes};
 pub use owners::OwnerNames;
 pub use regions::{REGIONS_MAX, data_regions};
 pub use size::parse_size;

@@ -14,10 +14,12 @@ use crate::format::time::Time;
 use crate::id::BlobId;
 use crate::keys::Keyring;
 use crate::state::dirs::Stamp;
+use rustix::fs::SeekFrom;
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 /// A change this long before it is looked at may be followed by another with the same time: the clock of file systems ticks slowly.
@@ -84,7 +86,7 @@ impl ReadContext<'_> {
                         }
                     };
                 }
-                Item::Part(pieces) => self.hash(pieces, data),
+                Item::Part { pieces, .. } => self.hash(pieces, data),
                 Item::PartsEnd(done) => self.hash(&mut done.pieces, data),
                 _ => {}
             }
@@ -100,16 +102,17 @@ impl ReadContext<'_> {
     }
 
     fn read(&self, job: &ReadJob, data: &mut Vec<u8>) -> io::Result<FileDone> {
-        let looked_at = Time::now();
+        let looked_at = job.as_of.unwrap_or_else(Time::now);
         let file = open_file_at(job.dir.fd.as_fd(), &job.name)?;
         let stat = stat_fd(file.as_fd())?;
         if stat.kind != Kind::File {
             return Err(io::Error::other("it was replaced by something else while the folder was read"));
         }
         let xattrs = xattrs_fd(file.as_fd())?;
+        let flags = flags_of(file.as_fd(), &xattrs);
         // A file that has grown past all bounds since it was listed is taken as it was then.
         let size_bytes = stat.size_bytes.min(job.size_bytes.max(4 << 20));
-        let regions = regions_of(&file, &stat, size_bytes)?;
+        let regions = regions_of(&file, size_bytes)?;
         let from = data.len();
         let mut pieces = Vec::new();
         let mut at = 0;
@@ -137,19 +140,12 @@ impl ReadContext<'_> {
             data.truncate(from);
         }
         self.hash(&mut pieces, data);
-        Ok(done(
-            job.name.as_bytes(),
-            &stat,
-            looked_at,
-            stable,
-            xattrs,
-            pieces,
-            inline,
-            job.remember,
-            job.change,
-            self.owners,
-            || path_of(job),
-        ))
+        let mut done = self.done(Seen { name: &job.name, stat: &stat, looked_at, xattrs, flags }, job.into());
+        (done.pieces, done.node) = (pieces, inline.map(Node::Inline));
+        if !stable {
+            done.is_unstable(&path_of(job));
+        }
+        Ok(done)
     }
 
     /// The content, if it is one region and small enough to lie in the entry.
@@ -165,21 +161,18 @@ impl ReadContext<'_> {
     ///
     /// # Errors
     /// What the file system says, or what `emit` says.
-    #[allow(clippy::too_many_arguments)]
     pub fn read_large(
         &self,
         file: &File,
-        name: &[u8],
         stat: &Stat,
         looked_at: Time,
-        path: &Path,
-        remember: Option<InodeKey>,
-        change: Change,
+        job: &ReadJob,
         emit: &mut dyn FnMut(Vec<u8>, Vec<Piece>) -> Result<()>,
     ) -> Result<FileDone> {
+        let path = &path_of(job);
         let io = |e| Error::io("read", path, e);
-        let xattrs = xattrs_fd(file.as_fd()).map_err(io)?;
-        let regions = regions_of(file, stat, stat.size_bytes).map_err(io)?;
+        let mut done = self.without_content(file, stat, looked_at, job).map_err(io)?;
+        let regions = regions_of(file, stat.size_bytes).map_err(io)?;
         let (mut at, mut short) = (0, false);
         for region in regions {
             if region.start > at {
@@ -195,10 +188,38 @@ impl ReadContext<'_> {
             emit(Vec::new(), vec![Piece::Hole { len_bytes: stat.size_bytes - at }])?;
         }
         let after = stat_fd(file.as_fd()).map_err(io)?;
-        let stable = !short && same_content(stat, &after);
-        Ok(done(name, stat, looked_at, stable, xattrs, Vec::new(), None, remember, change, self.owners, || {
-            path.to_owned()
-        }))
+        if short || !same_content(stat, &after) {
+            done.is_unstable(path);
+        }
+        Ok(done)
+    }
+
+    /// All but the content of a file that is open.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn without_content(&self, file: &File, stat: &Stat, looked_at: Time, job: &ReadJob) -> io::Result<FileDone> {
+        let xattrs = xattrs_fd(file.as_fd())?;
+        let flags = flags_of(file.as_fd(), &xattrs);
+        Ok(self.done(Seen { name: &job.name, stat, looked_at, xattrs, flags }, job.into()))
+    }
+
+    fn done(&self, seen: Seen<'_>, of: Asked) -> FileDone {
+        let Seen { name, stat, looked_at, xattrs, flags } = seen;
+        let mut entry = entry_of(name.to_bytes(), stat, Node::File(ContentRoot::default()), xattrs, self.owners);
+        entry.flags = flags;
+        FileDone {
+            entry,
+            stamp: stamp_of(stat, looked_at),
+            pieces: Vec::new(),
+            node: None,
+            inode: InodeKey { region: of.inode.region, ino: stat.ino },
+            nlink: stat.nlink,
+            // The name may have become another file's since the folder was read.
+            remember: of.remember && of.inode.ino == stat.ino,
+            change: of.change,
+            warning: None,
+        }
     }
 
     /// Reads and cuts one region; returns where it ended.
@@ -243,32 +264,46 @@ impl ReadContext<'_> {
 /// Data of a large file that travels together.
 const PART_BYTES: usize = 1 << 20;
 
-#[allow(clippy::too_many_arguments)]
-fn done(
-    name: &[u8],
-    stat: &Stat,
+/// A file as it was found.
+struct Seen<'a> {
+    name: &'a CStr,
+    stat: &'a Stat,
     looked_at: Time,
-    stable: bool,
     xattrs: Xattrs,
-    pieces: Vec<Piece>,
-    inline: Option<Vec<u8>>,
-    remember: Option<InodeKey>,
-    change: Change,
-    owners: &OwnerNames,
-    path: impl FnOnce() -> std::path::PathBuf,
-) -> FileDone {
-    let mut stamp = stamp_of(stat, looked_at);
-    let warning = (!stable).then(|| format!("{} changed while it was read", path().display()));
-    if !stable {
-        stamp.ino = 0;
-    }
-    let entry = entry_of(name, stat, Node::File(ContentRoot::default()), xattrs, owners);
-    // The name may have become another file's since the folder was read.
-    let remember = remember.filter(|inode| inode.ino == stat.ino);
-    FileDone { entry, stamp, pieces, inline, remember, change, warning }
+    flags: u32,
 }
 
-fn path_of(job: &ReadJob) -> std::path::PathBuf {
+/// What the walk knows of a file that it wants read.
+struct Asked {
+    inode: InodeKey,
+    remember: bool,
+    change: Change,
+}
+
+impl From<&ReadJob> for Asked {
+    fn from(job: &ReadJob) -> Self {
+        Self { inode: job.inode, remember: job.remember, change: job.change }
+    }
+}
+
+impl FileDone {
+    /// It changed while it was read: it is to be read again the next time.
+    fn is_unstable(&mut self, path: &Path) {
+        self.stamp.ino = 0;
+        self.warning = Some(format!("{} changed while it was read", path.display()));
+    }
+}
+
+/// The inode flags that a snapshot records (spec 8.1), as far as the file system has any. The bit for compression says nothing where the property is there.
+pub fn flags_of(fd: BorrowedFd<'_>, xattrs: &Xattrs) -> u32 {
+    const COMPRESSED: u32 = 0x4;
+    const RECORDED: u32 = COMPRESSED | 0x8 | 0x10 | 0x20 | 0x40 | 0x80 | 0x1_0000 | 0x80_0000;
+    let flags = rustix::fs::ioctl_getflags(fd).map_or(0, |flags| flags.bits()) & RECORDED;
+    if xattrs.iter().any(|(name, _)| name == b"btrfs.compression") { flags & !COMPRESSED } else { flags }
+}
+
+/// Where the file is, for people.
+pub(super) fn path_of(job: &ReadJob) -> std::path::PathBuf {
     use std::os::unix::ffi::OsStrExt;
     job.dir.path.join(std::ffi::OsStr::from_bytes(job.name.as_bytes()))
 }
@@ -277,20 +312,15 @@ fn same_content(before: &Stat, after: &Stat) -> bool {
     before.mtime == after.mtime && before.ctime == after.ctime && before.size_bytes == after.size_bytes
 }
 
-/// Data regions; the file system is asked only where it can have holes.
-fn regions_of(file: &File, stat: &Stat, size_bytes: u64) -> io::Result<Vec<Range<u64>>> {
+/// Data regions. They depend on the content alone, not on the room that it takes: who reads only what has changed must come to the same.
+pub(super) fn regions_of(file: &File, size_bytes: u64) -> io::Result<Vec<Range<u64>>> {
     if size_bytes == 0 {
         return Ok(Vec::new());
     }
-    if stat.blocks.saturating_mul(512) >= size_bytes {
+    if rustix::fs::seek(file, SeekFrom::Hole(0)).is_ok_and(|end| end >= size_bytes) {
         return Ok(std::iter::once(0..size_bytes).collect());
     }
-    let mut regions = data_regions(file.as_fd(), stat.size_bytes)?;
-    regions.retain_mut(|r| {
-        r.end = r.end.min(size_bytes);
-        r.start < r.end
-    });
-    Ok(regions)
+    data_regions(file.as_fd(), size_bytes)
 }
 
 fn push_hole(pieces: &mut Vec<Piece>, len_bytes: u64) {
@@ -311,7 +341,7 @@ fn cut_region(chunker: &Chunker, data: &[u8], mut start: usize, pieces: &mut Vec
 const SMALL_BYTES: usize = 64 << 10;
 
 /// Appends `wanted` bytes from `offset` on, or what there is before the file ends; returns how many.
-fn read_full(file: &File, buffer: &mut Vec<u8>, wanted: usize, offset: u64) -> io::Result<usize> {
+pub(super) fn read_full(file: &File, buffer: &mut Vec<u8>, wanted: usize, offset: u64) -> io::Result<usize> {
     let start = buffer.len();
     if wanted < SMALL_BYTES {
         // Exactly so much: a region between holes may be tiny, and the buffer roomy.

@@ -1,9 +1,12 @@
 //! The ordinary source: a sorted walk. What looks as it did is not read.
 
-use super::items::{Batch, Change, DirEnd, InodeKey, Item, Leaf, OpenDir, ReadJob, Sink};
-use super::meta::{Kind, Stat, open_dir_at, open_file_at, readlink_at, stat_at, stat_fd};
-use super::names::read_names;
-use super::read::{ReadContext, entry_of, stamp_of};
+use super::btrfs::{Delta, ROOT_INO, STUB_INO, is_btrfs};
+use super::items::{Batch, Change, DirEnd, InodeKey, Item, Leaf, OpenDir, Sink};
+use super::meta::{Kind, Stat, open_dir_at, readlink_at, stat_at};
+use super::names::{Name, read_names, read_names_and_inodes};
+use super::overlay::{Overlay, Overlays, SnapshotView};
+use super::read::{ReadContext, entry_of, flags_of, stamp_of};
+use super::snapshot_folder::FOLDER;
 use super::{CACHE_TAG_NAME, Excludes, is_cache_dir, xattrs_fd, xattrs_path};
 use crate::error::{Error, Result};
 use crate::format::entry::{Boundary, Entry, Node};
@@ -18,16 +21,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Files above this are read by the walk itself, in parts.
-const LARGE_BYTES: u64 = 1 << 20;
 /// A batch is handed on when it expects so much data …
 const BATCH_BYTES: usize = 1 << 20;
 /// … or has so many items.
 const BATCH_ITEMS: usize = 512;
 /// What an item takes of memory, about.
 const ITEM_BYTES: usize = 1 << 10;
-/// So many files with several links are remembered so that they are read once.
-const LINKS_MAX: usize = 200_000;
 
 /// What a walk needs to know.
 pub struct WalkContext<'a> {
@@ -38,23 +37,55 @@ pub struct WalkContext<'a> {
     /// What is remembered; none to read everything.
     pub memory: Option<&'a DirView>,
     /// Whether an entry that is remembered can be used again.
-    pub reusable: &'a (dyn Fn(&[u8]) -> bool + Sync),
+    pub reusable: &'a (dyn Fn(InodeKey, &[u8]) -> bool + Sync),
+    /// Whether folders in which nothing has changed can be taken over as a whole, unseen.
+    pub takes_folders_over: bool,
+    /// What is read in place of what lies at some paths.
+    pub overlays: &'a Overlays,
 }
 
 /// A walk over several roots.
 pub struct Walk<'a, S> {
-    context: &'a WalkContext<'a>,
-    sink: S,
-    batch: Batch,
-    path: PathBuf,
-    links: HashMap<InodeKey, u64>,
+    pub(super) context: &'a WalkContext<'a>,
+    pub(super) sink: S,
+    pub(super) batch: Batch,
+    pub(super) path: PathBuf,
+    pub(super) links: HashMap<InodeKey, u64>,
+    pub(super) included: HashMap<(u64, u64), bool>,
 }
 
 /// Where in the tree the walk is.
-struct Place {
-    region: u64,
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub region: u64,
     dev: (u32, u32),
     depth: usize,
+    pub snapshot: Option<&'a SnapshotView>,
+    /// Whether this lay elsewhere, or was not there, when the parent was backed up.
+    pub is_moved: bool,
+    /// Whether what is remembered describes the parent snapshot: not of what was left out then.
+    pub was_included: bool,
+    /// Whether it is the root of a Btrfs subvolume.
+    is_subvolume: bool,
+}
+
+impl<'a> Place<'a> {
+    fn live(region: u64, dev: (u32, u32)) -> Self {
+        Self { region, dev, depth: 0, snapshot: None, is_moved: false, was_included: false, is_subvolume: false }
+    }
+
+    pub fn delta(&self) -> Option<&'a Delta> {
+        self.snapshot.filter(|_| self.was_included).and_then(|snapshot| snapshot.delta.as_deref())
+    }
+}
+
+/// One name.
+#[derive(Clone, Copy)]
+pub(super) struct At<'n> {
+    pub dir: &'n Arc<OpenDir>,
+    pub name: &'n CStr,
+    /// The name that the snapshot gives it.
+    pub shown: &'n CStr,
 }
 
 /// The children of a directory as they are remembered, in order.
@@ -84,9 +115,9 @@ impl Remembered<'_> {
     fn load(&mut self) -> Result<bool> {
         let Some(view) = self.view else { return Ok(false) };
         match view.next_record(self.key, self.records.last().map(|r| &r[..]))? {
-            Some((first, children)) => {
-                self.records.push(first);
-                self.ahead = children.into();
+            Some(found) => {
+                self.records.push(found.first_name);
+                self.ahead = found.children.into();
                 Ok(true)
             }
             None => {
@@ -112,7 +143,14 @@ pub fn region_of(path: &Path) -> u64 {
 impl<'a, S: Sink> Walk<'a, S> {
     /// A walk that puts its items into `sink`.
     pub fn new(context: &'a WalkContext<'a>, sink: S) -> Self {
-        Self { context, sink, batch: Batch::default(), path: PathBuf::new(), links: HashMap::new() }
+        Self {
+            context,
+            sink,
+            batch: Batch::default(),
+            path: PathBuf::new(),
+            links: HashMap::new(),
+            included: HashMap::new(),
+        }
     }
 
     /// Walks the roots, which are absolute, sorted, and not below one another. A root that is not there fails like any other object.
@@ -134,6 +172,9 @@ impl<'a, S: Sink> Walk<'a, S> {
     }
 
     fn root(&mut self, root: &Path) -> Result<()> {
+        if let Some(overlay) = self.context.overlays.at(root) {
+            return self.overlaid(overlay, c"root", true, 0);
+        }
         let io = |e: io::Error| Error::io("read", root, e);
         let (parent, name) = match (root.parent(), root.file_name()) {
             (Some(parent), Some(name)) => (parent, CString::new(name.as_bytes()).map_err(|e| io(e.into()))?),
@@ -143,12 +184,30 @@ impl<'a, S: Sink> Walk<'a, S> {
             Arc::new(OpenDir { fd: OwnedFd::from(std::fs::File::open(parent).map_err(io)?), path: parent.to_owned() });
         let looked_at = Time::now();
         let stat = stat_at(parent.fd.as_fd(), &name).map_err(io)?;
-        let place = Place { region: region_of(root), dev: stat.dev, depth: 0 };
+        let place = Place::live(region_of(root), stat.dev);
         // A root has no name in the format, and nothing is remembered of it: only of what it contains.
-        self.object(&parent, &name, &stat, looked_at, None, &place)
+        let at = At { dir: &parent, name: &name, shown: shown(&name) };
+        self.object(at, &stat, looked_at, None, &place)
     }
 
-    fn push(&mut self, item: Item) -> Result<()> {
+    /// What is read in place of what lies at `self.path`.
+    fn overlaid(&mut self, overlay: &'a Overlay, shown: &CStr, is_root: bool, depth: usize) -> Result<()> {
+        let snapshot = overlay.snapshot.as_ref();
+        let looked_at = snapshot.map_or_else(Time::now, |snapshot| snapshot.taken);
+        let stat = match stat_at(overlay.dir.fd.as_fd(), &overlay.name) {
+            Ok(stat) => stat,
+            Err(error) => return self.fail(Error::io("read", self.path.clone(), error)),
+        };
+        let was_included = snapshot.is_some_and(|snapshot| snapshot.parent_roots.contains(&stat.ino));
+        let place = Place { depth, snapshot, was_included, ..Place::live(overlay.region, stat.dev) };
+        let at = At { dir: &overlay.dir, name: &overlay.name, shown };
+        if stat.kind != Kind::Dir {
+            return self.object(at, &stat, looked_at, None, &place);
+        }
+        self.directory(at, &stat, &place, if is_root { None } else { overlay.boundary })
+    }
+
+    pub(super) fn push(&mut self, item: Item) -> Result<()> {
         self.batch.weight_bytes += ITEM_BYTES;
         self.batch.items.push(item);
         if self.batch.items.len() >= BATCH_ITEMS || self.batch.weight_bytes >= BATCH_BYTES {
@@ -158,12 +217,12 @@ impl<'a, S: Sink> Walk<'a, S> {
         }
     }
 
-    fn flush(&mut self) -> Result<()> {
+    pub(super) fn flush(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
         if batch.items.is_empty() { Ok(()) } else { self.sink.put(batch) }
     }
 
-    fn fail(&mut self, error: Error) -> Result<()> {
+    pub(super) fn fail(&mut self, error: Error) -> Result<()> {
         let path = self.path.clone();
         self.push(Item::Failed { path, error })
     }
@@ -171,44 +230,46 @@ impl<'a, S: Sink> Walk<'a, S> {
     /// One object of any kind, looked at no earlier than `looked_at`. `self.path` is its path.
     fn object(
         &mut self,
-        dir: &Arc<OpenDir>,
-        name: &CStr,
+        at: At<'_>,
         stat: &Stat,
         looked_at: Time,
         old: Option<Child>,
-        place: &Place,
+        place: &Place<'a>,
     ) -> Result<()> {
         if stat.kind == Kind::Dir {
-            return self.directory(dir, name, stat, place);
+            return self.directory(at, stat, place, None);
         }
         let inode = InodeKey { region: place.region, ino: stat.ino };
-        let linked = (stat.nlink > 1).then_some(inode);
         let stamp = stamp_of(stat, looked_at);
         let change = if old.is_some() { Change::Changed } else { Change::New };
-        if let Some(child) = old
+        // What the tree says has changed may look as it did: two changes within a tick of the clock.
+        let may_look_the_same = place.delta().is_none_or(|delta| !delta.is_changed(stat.ino));
+        if let Some(child) = &old
+            && may_look_the_same
             && child.stamp == stamp
             && stamp.ino != 0
-            && (self.context.reusable)(&child.entry)
+            && (self.context.reusable)(inode, &child.entry)
         {
             let file_bytes = (stat.kind == Kind::File).then_some(stat.size_bytes);
-            let leaf = Leaf { name: child.name, stamp, entry: child.entry, file_bytes, change: Change::Same, linked };
+            let Some(Child { name, entry, totals, .. }) = old else { return Ok(()) };
+            let leaf = Leaf { name, stamp, entry, inode, file_bytes, change: Change::Same, totals };
             return self.push(Item::Leaf(Box::new(leaf)));
         }
         if stat.kind == Kind::File {
-            return self.file(dir, name, stat, linked, change);
+            return self.file(at, stat, inode, change, place);
         }
-        match self.special(dir, name, stat) {
+        match self.special(at, stat) {
             Ok(entry) => {
-                let name = name.to_bytes().to_vec();
-                let leaf = Leaf { name, stamp, entry: entry.encode_onto(Vec::new()), file_bytes: None, change, linked };
+                let (name, entry) = (at.shown.to_bytes().to_vec(), entry.encode_onto(Vec::new()));
+                let leaf = Leaf { name, stamp, entry, inode, file_bytes: None, change, totals: None };
                 self.push(Item::Leaf(Box::new(leaf)))
             }
             Err(error) => self.fail(Error::io("read", self.path.clone(), error)),
         }
     }
 
-    fn special(&self, dir: &Arc<OpenDir>, name: &CStr, stat: &Stat) -> io::Result<Entry> {
-        let fd = dir.fd.as_fd();
+    fn special(&self, at: At<'_>, stat: &Stat) -> io::Result<Entry> {
+        let (fd, name) = (at.dir.fd.as_fd(), at.name);
         let node = match stat.kind {
             Kind::Symlink => Node::Symlink(readlink_at(fd, name)?),
             Kind::Fifo => Node::Fifo,
@@ -218,112 +279,37 @@ impl<'a, S: Sink> Walk<'a, S> {
             Kind::File | Kind::Dir => return Err(io::ErrorKind::InvalidInput.into()),
         };
         let xattrs = xattrs_path(fd, name)?;
-        Ok(entry_of(self.entry_name(name), stat, node, xattrs, self.context.read.owners))
+        Ok(entry_of(at.shown.to_bytes(), stat, node, xattrs, self.context.read.owners))
     }
 
-    /// The name of `/` itself, which has none, is a stand-in: the assembler empties the names of roots.
-    fn entry_name<'n>(&self, name: &'n CStr) -> &'n [u8] {
-        match name.to_bytes() {
-            b"." => b"root",
-            other => other,
-        }
-    }
-
-    fn file(
-        &mut self,
-        dir: &Arc<OpenDir>,
-        name: &CStr,
-        stat: &Stat,
-        linked: Option<InodeKey>,
-        change: Change,
-    ) -> Result<()> {
-        let job = |remember| {
-            let (dir, name) = (Arc::clone(dir), name.to_owned());
-            Box::new(ReadJob { dir, name, size_bytes: stat.size_bytes, remember, change })
-        };
-        let mut remember = None;
-        if let Some(inode) = linked {
-            if let Some(left) = self.links.get_mut(&inode) {
-                *left -= 1;
-                let last = *left == 0;
-                if last {
-                    self.links.remove(&inode);
-                }
-                return self.push(Item::Again { job: job(Some(inode)), inode, last });
-            }
-            if self.links.len() < LINKS_MAX {
-                self.links.insert(inode, stat.nlink - 1);
-                remember = Some(inode);
-            }
-        }
-        if stat.size_bytes > LARGE_BYTES {
-            return self.large_file(dir, name, remember, change);
-        }
-        self.batch.weight_bytes += stat.size_bytes as usize;
-        self.push(Item::Read(job(remember)))
-    }
-
-    fn large_file(
-        &mut self,
-        dir: &Arc<OpenDir>,
-        name: &CStr,
-        remember: Option<InodeKey>,
-        change: Change,
-    ) -> Result<()> {
-        let looked_at = Time::now();
-        let opened = open_file_at(dir.fd.as_fd(), name).and_then(|file| stat_fd(file.as_fd()).map(|stat| (file, stat)));
-        let (file, stat) = match opened {
-            Ok((file, stat)) if stat.kind == Kind::File => (file, stat),
-            Ok(_) => {
-                let error = io::Error::other("it was replaced by something else while the folder was read");
-                return self.fail(Error::io("read", self.path.clone(), error));
-            }
-            Err(error) => return self.fail(Error::io("read", self.path.clone(), error)),
-        };
-        // It is read once, from front to back.
-        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
-        self.flush()?;
-        let path = self.path.clone();
-        let sink = &mut self.sink;
-        let mut emit = |data: Vec<u8>, pieces| {
-            let weight_bytes = data.len();
-            sink.put(Batch { items: vec![Item::Part(pieces)], data, weight_bytes })
-        };
-        let read = self.context.read;
-        match read.read_large(&file, name.to_bytes(), &stat, looked_at, &path, remember, change, &mut emit) {
-            Ok(done) => self.push(Item::PartsEnd(Box::new(done))),
-            Err(error @ Error::Io { .. }) => {
-                self.push(Item::PartsFailed)?;
-                self.fail(error)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn directory(&mut self, parent: &Arc<OpenDir>, name: &CStr, stat: &Stat, place: &Place) -> Result<()> {
+    fn directory(&mut self, at: At<'_>, stat: &Stat, place: &Place<'a>, boundary: Option<Boundary>) -> Result<()> {
         if place.depth > limits::DIRECTORY_DEPTH {
             let error = io::Error::other("folders are nested too deeply");
             return self.fail(Error::io("read", self.path.clone(), error));
         }
-        let looked_at = Time::now();
-        let opened = open_dir_at(parent.fd.as_fd(), name);
+        let looked_at = place.snapshot.map_or_else(Time::now, |snapshot| snapshot.taken);
+        let opened = open_dir_at(at.dir.fd.as_fd(), at.name);
         let read = opened.and_then(|fd| {
             let xattrs = xattrs_fd(fd.as_fd())?;
-            let names = read_names(fd.as_fd())?;
+            let with_inodes = place.delta().is_some();
+            let names = if with_inodes { read_names_and_inodes(fd.as_fd())? } else { read_names(fd.as_fd())? };
             Ok((fd, xattrs, names))
         });
         let (fd, xattrs, names) = match read {
             Ok(read) => read,
             Err(error) => return self.fail(Error::io("read", self.path.clone(), error)),
         };
-        let mut entry =
-            entry_of(self.entry_name(name), stat, Node::Dir(Default::default()), xattrs, self.context.read.owners);
+        let flags = flags_of(fd.as_fd(), &xattrs);
+        let shown = at.shown.to_bytes();
+        let mut entry = entry_of(shown, stat, Node::Dir(Default::default()), xattrs, self.context.read.owners);
         let crossed = stat.dev != place.dev;
+        (entry.flags, entry.boundary) = (flags, boundary);
         if crossed {
             entry.boundary = Some(boundary_of(&fd, stat));
         }
         let region = if crossed { region_of(&self.path) } else { place.region };
-        let here = Place { region, dev: stat.dev, depth: place.depth + 1 };
+        let is_subvolume = stat.ino == ROOT_INO && is_btrfs(fd.as_fd());
+        let here = Place { region, dev: stat.dev, depth: place.depth + 1, is_subvolume, ..*place };
         let key = DirKey { region, ino: stat.ino };
         let cache = self.context.excludes.leaves_out_caches() && is_cache_dir(fd.as_fd());
         let left_out = crossed && self.context.excludes.one_file_system();
@@ -336,7 +322,7 @@ impl<'a, S: Sink> Walk<'a, S> {
                     continue;
                 }
                 self.path.push(OsStr::from_bytes(child.name.to_bytes()));
-                let done = self.child(&dir, child.name, &mut old, &here);
+                let done = self.child(&dir, child, &mut old, &here);
                 self.path.pop();
                 done?;
             }
@@ -346,24 +332,60 @@ impl<'a, S: Sink> Walk<'a, S> {
         self.push(Item::Leave(Box::new(DirEnd { entry, stamp, old_records })))
     }
 
-    fn child(&mut self, dir: &Arc<OpenDir>, name: &CStr, old: &mut Remembered<'_>, here: &Place) -> Result<()> {
-        let looked_at = Time::now();
+    fn child(&mut self, dir: &Arc<OpenDir>, found: Name<'_>, old: &mut Remembered<'_>, here: &Place<'a>) -> Result<()> {
+        let name = found.name;
+        let excludes = self.context.excludes;
+        if here.is_subvolume && name.to_bytes() == FOLDER.as_bytes() {
+            // The program's own snapshots.
+            return Ok(());
+        }
+        if let Some(overlay) = self.context.overlays.at(&self.path) {
+            if excludes.has_patterns() && excludes.matches(&self.path, true) {
+                return Ok(());
+            }
+            return self.overlaid(overlay, name, false, here.depth);
+        }
+        let old = old.find(name.to_bytes())?;
+        let mut is_moved = here.is_moved;
+        if let (Some(delta), Some(ino)) = (here.delta(), found.ino) {
+            match &old {
+                Some(child) if child.stamp.ino == ino => {
+                    if let Some(leaf) = self.unchanged(delta, child, here) {
+                        return self.push(Item::Leaf(Box::new(leaf)));
+                    }
+                }
+                // It was elsewhere, or not at all, or what it looked like is not trusted.
+                _ => is_moved = true,
+            }
+        }
+        let looked_at = here.snapshot.map_or_else(Time::now, |snapshot| snapshot.taken);
         let stat = match stat_at(dir.fd.as_fd(), name) {
             Ok(stat) => stat,
             // Removed since the folder was read: as if it had never been there.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return self.fail(Error::io("read", self.path.clone(), error)),
         };
-        let excludes = self.context.excludes;
         let is_dir = stat.kind == Kind::Dir;
         if (excludes.has_patterns() && excludes.matches(&self.path, is_dir))
             || (stat.kind == Kind::File && excludes.is_too_large(stat.size_bytes))
         {
             return Ok(());
         }
-        let old = if is_dir { None } else { old.find(name.to_bytes())? };
-        self.object(dir, name, &stat, looked_at, old, here)
+        if is_dir && here.snapshot.is_some() && stat.ino == STUB_INO {
+            return self.stub(name, &stat, here);
+        }
+        let mut was_included = here.was_included;
+        if let (true, Some(delta)) = (is_moved && is_dir, here.delta()) {
+            was_included = self.was_included(delta, here, stat.ino)?;
+        }
+        let old = old.filter(|old| !is_dir && old.totals.is_none_or(|totals| !totals.is_dir()));
+        self.object(At { dir, name, shown: name }, &stat, looked_at, old, &Place { is_moved, was_included, ..*here })
     }
+}
+
+/// The name of `/` itself, which has none, is a stand-in: the assembler empties the names of roots.
+fn shown(name: &CStr) -> &CStr {
+    if name == c"." { c"root" } else { name }
 }
 
 /// Btrfs gives the root of every subvolume the inode number 256.

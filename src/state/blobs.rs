@@ -294,6 +294,7 @@ impl State {
         write.delete_table(INDEX_OBJECTS).map_err(|e| self.failed(e))?;
         create_tables(self, &write)?;
         super::dirs::clear(self, &write)?;
+        super::lists::clear(self, &write)?;
         self.commit(write)
     }
 

@@ -2,11 +2,26 @@
 //!
 //! - [`blobs`]: which blob is in which pack, segment and place, and which index objects that knowledge comes from
 //! - [`session`]: packs stored by a run that has not written its index yet, so that a killed run carries on
+//! - [`seen`]: manifests that this machine has seen, so that one that vanishes is noticed
+//! - [`known`]: which repository is where, so that a false one is noticed; a small file beside the states
 //! - [`dirs`]: directory by directory, what was seen of each file and its entry, so that unchanged files are not read
+//! - [`lists`]: the content lists of long files, so that of a changed one only the changes are read
+//!
+//! Runs side by side each have a file of their own. What they share is in small files that are opened for a moment only:
+//! - [`ledger`]: what was asked of stores that count, by day
+//! - [`verified`]: when each pack was last read whole and checked
+
+mod brief;
+pub mod examine;
 
 pub mod blobs;
 pub mod dirs;
+pub mod known;
+pub mod ledger;
+pub mod lists;
+pub mod seen;
 pub mod session;
+pub mod verified;
 
 use crate::error::{Error, Result};
 use crate::id::RepoId;
@@ -17,7 +32,7 @@ use std::path::{Path, PathBuf};
 const NOTES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("notes");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Raised whenever the tables change; another number means: start anew.
-const SCHEMA: &[u8] = b"panther state 3";
+const SCHEMA: &[u8] = b"panther state 4";
 /// How many runs on one machine can have a state of their own at the same time.
 const SLOTS: u32 = 16;
 
@@ -103,7 +118,9 @@ impl State {
         if found.is_none() {
             blobs::create_tables(self, &write)?;
             dirs::create_tables(self, &write)?;
+            lists::create_tables(self, &write)?;
             session::create_tables(self, &write)?;
+            seen::create_tables(self, &write)?;
             write.open_table(NOTES).map_err(|e| self.failed(e))?;
         }
         self.commit(write)?;

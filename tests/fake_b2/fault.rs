@@ -86,6 +86,9 @@ pub fn code(status: u16) -> &'static str {
     }
 }
 
+/// So many downloads are sound after one that was corrupted, which lasts until its connection ends.
+const SOUND_BETWEEN: u32 = 24;
+
 /// A random mixture of faults, the same for a seed as long as the calls come in the same order.
 #[derive(Debug, Clone)]
 pub struct Weather {
@@ -94,12 +97,23 @@ pub struct Weather {
     left: u64,
     stalls: bool,
     caps: bool,
+    stale: bool,
+    /// Downloads since one was corrupted.
+    sound: u32,
 }
 
 impl Weather {
-    /// Every eighth call meets a fault, at most 40; none that stalls, no caps.
+    /// Every eighth call meets a fault, at most 40; none that stalls, no caps, no stale listings.
     pub fn new(seed: u64) -> Self {
-        Self { rng: ChaCha8Rng::seed_from_u64(seed), share: 0.125, left: 40, stalls: false, caps: false }
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            share: 0.125,
+            left: 40,
+            stalls: false,
+            caps: false,
+            stale: false,
+            sound: 0,
+        }
     }
 
     /// The share of calls that meet a fault.
@@ -120,6 +134,12 @@ impl Weather {
         self
     }
 
+    /// With listings that miss the newest versions for a while.
+    pub fn with_stale_listings(mut self) -> Self {
+        self.stale = true;
+        self
+    }
+
     /// With caps, which end a run.
     pub fn with_caps(mut self) -> Self {
         self.caps = true;
@@ -128,11 +148,15 @@ impl Weather {
 
     /// The fault for a call.
     pub fn meet(&mut self, call: &Call) -> Option<Fault> {
+        self.sound += u32::from(call.kind.downloads());
         if self.left == 0 || !self.rng.random_bool(self.share) {
             return None;
         }
         self.left -= 1;
         let fault = self.choices(call).choose(&mut self.rng).cloned();
+        if fault == Some(Fault::Corrupt) {
+            self.sound = 0;
+        }
         if let Some(Fault::Delay(_)) = fault {
             return Some(Fault::Delay(Duration::from_millis(self.rng.random_range(1..60))));
         }
@@ -162,9 +186,13 @@ impl Weather {
             all.extend([Fault::EarlyStatus(503, "service_unavailable"), Fault::LostAnswer, Fault::ResetMidBody]);
         }
         if call.kind.downloads() {
-            all.extend([Fault::Corrupt, Fault::Truncate]);
+            all.push(Fault::Truncate);
+            // What is wrong each time that it is read cannot be told from damage.
+            if self.sound >= SOUND_BETWEEN {
+                all.push(Fault::Corrupt);
+            }
         }
-        if call.kind.lists() {
+        if call.kind.lists() && self.stale {
             all.push(Fault::StaleListing(self.rng.clone().random_range(1..6), 1));
         }
         if self.stalls {

@@ -32,6 +32,11 @@ impl Lab {
 
     pub fn within(folder: TempDir) -> Self {
         let backend: Arc<dyn Backend> = Arc::new(LocalBackend::create(&folder.path().join("repo")).unwrap());
+        Self::on(folder, backend)
+    }
+
+    /// With its repository in this store.
+    pub fn on(folder: TempDir, backend: Arc<dyn Backend>) -> Self {
         let recipient = Recipient::Passphrase(passphrase());
         let repo = Repository::init(backend, &recipient, "test", WORK_FACTOR).unwrap();
         let state = State::open(&folder.path().join("state"), &repo.keys().repo()).unwrap();
@@ -41,12 +46,17 @@ impl Lab {
 
     /// Opens the repository again with a state of its own.
     pub fn reopen(self) -> Self {
+        let backend: Arc<dyn Backend> = Arc::new(LocalBackend::open(&self.folder.path().join("repo")).unwrap());
+        self.reopen_on(backend).unwrap()
+    }
+
+    /// Opens the repository again as another process would, in this store.
+    pub fn reopen_on(self, backend: Arc<dyn Backend>) -> panther::Result<Self> {
         let Self { folder, repo, state } = self;
         drop((repo, state));
-        let backend: Arc<dyn Backend> = Arc::new(LocalBackend::open(&folder.path().join("repo")).unwrap());
-        let repo = Repository::open(backend, &Opener::Passphrase(passphrase())).unwrap();
+        let repo = Repository::open(backend, &Opener::Passphrase(passphrase()))?;
         let state = State::open(&folder.path().join("state"), &repo.keys().repo()).unwrap();
-        Self { folder, repo, state }
+        Ok(Self { folder, repo, state })
     }
 
     pub fn source(&self) -> PathBuf {
@@ -65,6 +75,7 @@ impl Lab {
             force: false,
             skip_if_unchanged: false,
             threads: 2,
+            snapshots: Default::default(),
         }
     }
 

@@ -1,20 +1,22 @@
 //! The damage matrix: each kind of object, damaged in each way. What is damaged is found and named; what is not, reads as before.
 
+use crate::b2_kit;
 use crate::damage_world::{Objects, Place, World, age_file, open, random_bytes, read_all, renamed, store_of};
+use crate::fake_b2::FakeB2;
 use panther::error::{Error, Result};
 use panther::format::header::{BlobKind, Kind};
 use panther::format::name::Name;
 use panther::format::pack::TRAILER_BYTES;
 use panther::id::ObjectId;
 use panther::ops::Silent;
-use panther::ops::check::{CheckOptions, CheckReport, FindingKind, check};
+use panther::ops::check::{Amount, CheckOptions, CheckReport, FindingKind, check};
 use panther::repo::Repository;
 use panther::seal::system_random;
-use panther::state::State;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a case is to lead to.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -55,20 +57,42 @@ fn open_codes(case: &Case) -> &'static [u8] {
 }
 
 fn everything() -> CheckOptions {
-    CheckOptions { read_data: true, threads: 1, ..CheckOptions::default() }
+    CheckOptions { read_data: Some(Amount::All), threads: 1, ..CheckOptions::default() }
 }
 
 fn id_in(name: &str) -> &str {
     name.rsplit('/').next().unwrap().trim_end_matches(".age")
 }
 
+/// Where the objects of a case are put.
+enum Where {
+    Memory,
+    /// A bucket of the fake B2; each case has a prefix of its own.
+    B2(Box<FakeB2>, AtomicU64),
+}
+
+impl Where {
+    fn b2() -> Self {
+        Self::B2(Box::new(b2_kit::fake()), AtomicU64::new(0))
+    }
+
+    fn open(&self, objects: &Objects, secret: &str) -> Result<Repository> {
+        let Self::B2(fake, next) = self else { return open(store_of(objects), secret) };
+        let prefix = format!("case{}", next.fetch_add(1, Ordering::Relaxed));
+        for (name, bytes) in objects {
+            fake.shadow(b2_kit::BUCKET, &format!("{prefix}/{name}"), bytes);
+        }
+        open(b2_kit::open(&b2_kit::options(fake, &prefix)), secret)
+    }
+}
+
 /// Runs a case; what went otherwise than it should.
-fn run(world: &World, state: &State, case: &Case) -> Vec<String> {
+fn run(world: &World, case: &Case, place: &Where) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut say = |what: String| wrong.push(format!("{}: {what}", case.what));
     let is_key = case.objects.keys().chain(world.objects.keys()).any(|n| *n == format!("keys/{}.age", case.named));
     let about_start = case.named == "panther.cbor" || is_key;
-    let repo = match open(store_of(&case.objects), &world.admin) {
+    let repo = match place.open(&case.objects, &world.admin) {
         Ok(repo) => repo,
         Err(error) => {
             if !about_start || !open_codes(case).contains(&error.exit_code()) {
@@ -79,14 +103,15 @@ fn run(world: &World, state: &State, case: &Case) -> Vec<String> {
                 say(format!("the error does not name it: {error}"));
             }
             // Another key must not be locked out.
-            match open(store_of(&case.objects), &world.second) {
+            match place.open(&case.objects, &world.second) {
                 Ok(repo) => repo,
                 Err(_) if case.named == "panther.cbor" => return wrong,
                 Err(error) => return vec![format!("{}: the second key does not open: {error}", case.what)],
             }
         }
     };
-    let report = match check(&repo, state, &everything(), &Silent) {
+    // A state of its own: one that has seen the sound repository knows more (see vanished.rs).
+    let report = match check(&repo, &world.new_state(&repo), &everything(), &Silent) {
         Ok(report) => report,
         Err(error) => return vec![format!("{}: the check ends with {error}", case.what)],
     };
@@ -143,16 +168,22 @@ fn compare(world: &World, repo: &Repository, report: &CheckReport, case: &Case) 
     Ok(())
 }
 
+/// Runs all cases in memory, and some of them (`PANTHER_DAMAGE_ON_B2=all`: all) over B2.
 fn run_all(world: &World, cases: &[Case], what: &str) {
-    let repo = world.repo();
-    let state = world.new_state(&repo);
+    run_at(world, &cases.iter().collect::<Vec<_>>(), what, &Where::Memory);
+    let all = std::env::var_os("PANTHER_DAMAGE_ON_B2").is_some_and(|value| value == "all");
+    let step = if all { 1 } else { (cases.len() / 25).max(1) };
+    run_at(world, &cases.iter().step_by(step).collect::<Vec<_>>(), &format!("{what}, over B2"), &Where::b2());
+}
+
+fn run_at(world: &World, cases: &[&Case], what: &str, place: &Where) {
     let (wrong, rest) = (Mutex::new(Vec::new()), Mutex::new(cases.iter()));
     let next = || rest.lock().unwrap().next();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while let Some(case) = next() {
-                    let found = run(world, &state, case);
+                    let found = run(world, case, place);
                     wrong.lock().unwrap().extend(found);
                 }
             });

@@ -3,7 +3,7 @@
 use crate::damage_world::{Objects, World, open, read_all, store_of};
 use panther::format::header::BlobKind;
 use panther::ops::Silent;
-use panther::ops::check::{CheckOptions, check};
+use panther::ops::check::{Amount, CheckOptions, check};
 use panther::ops::restore::{RestoreOptions, restore};
 use panther::source::ExcludeOptions;
 use panther::target::OwnerMap;
@@ -13,7 +13,7 @@ use std::fs;
 fn restore_all(world: &World, what: &str, objects: &Objects) {
     let repo = open(store_of(objects), &world.admin).unwrap();
     let state = world.new_state(&repo);
-    let everything = CheckOptions { read_data: true, threads: 1, ..CheckOptions::default() };
+    let everything = CheckOptions { read_data: Some(Amount::All), threads: 1, ..CheckOptions::default() };
     let report = check(&repo, &state, &everything, &Silent).unwrap();
     read_all(&repo, &state).unwrap();
     for snapshot in repo.snapshots(&repo.statements().unwrap()).unwrap().snapshots {

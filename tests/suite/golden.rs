@@ -7,7 +7,7 @@ use panther::backend::local::LocalBackend;
 use panther::keys::wrap::{Opener, Recipient};
 use panther::ops::Silent;
 use panther::ops::backup::{BackupOptions, backup};
-use panther::ops::check::{CheckOptions, check};
+use panther::ops::check::{Amount, CheckOptions, check};
 use panther::ops::restore::{RestoreOptions, restore};
 use panther::repo::Repository;
 use panther::source::ExcludeOptions;
@@ -69,6 +69,7 @@ fn make_golden() {
         force: false,
         skip_if_unchanged: false,
         threads: 1,
+        snapshots: Default::default(),
     };
     backup(&repo, &state, &options, &Silent).unwrap();
     write(&source.join("second"), b"only in the second snapshot");
@@ -85,7 +86,7 @@ fn version_1_is_read() {
     let state = State::open(&temp.path().join("state"), &repo.keys().repo()).unwrap();
     let statements = repo.statements().unwrap();
     repo.sync(&state, None, &statements).unwrap();
-    let options = CheckOptions { read_data: true, subset: None, seed: 0, threads: 1 };
+    let options = CheckOptions { read_data: Some(Amount::All), threads: 1, ..CheckOptions::default() };
     let report = check(&repo, &state, &options, &Silent).unwrap();
     assert!(report.errors.is_empty(), "{:?}", report.errors);
     let snapshots = repo.snapshots(&statements).unwrap().snapshots;

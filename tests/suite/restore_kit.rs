@@ -74,6 +74,7 @@ impl Kit {
             force: false,
             skip_if_unchanged: false,
             threads: 0,
+            snapshots: Default::default(),
         };
         let report = backup(&self.repo, &self.state, &options, &Silent).unwrap();
         assert!(report.unreadable.is_empty(), "{:?}", report.unreadable);

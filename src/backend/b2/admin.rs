@@ -73,6 +73,14 @@ impl B2Backend {
         self.run(self.key(which).file_info(file_id))
     }
 
+    /// Whether the own key may upload at all: an upload address is asked for and not used.
+    ///
+    /// # Errors
+    /// [`StoreError::Forbidden`] without `writeFiles`.
+    pub fn may_upload(&self) -> Result<(), StoreError> {
+        self.run(async { self.own.upload_url().await.map(drop) })
+    }
+
     /// Hides an object, as only tests and attackers do: a key needs only `writeFiles` for it.
     ///
     /// # Errors

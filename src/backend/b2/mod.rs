@@ -21,6 +21,7 @@ pub mod limit;
 mod listing;
 mod location;
 mod retry;
+pub mod roles;
 mod session;
 mod stop;
 mod store;

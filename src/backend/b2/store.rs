@@ -141,6 +141,7 @@ impl B2Backend {
         attempt: u32,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         if attempt == 0 {
+            self.http.renew();
             return self.read(name, range, most_bytes, true).await.map(Some);
         }
         let known = match self.catalogue.find(name).filter(|known| known.is_whole) {
@@ -150,10 +151,11 @@ impl B2Backend {
                 None => return Ok(None),
             },
         };
-        // The first of them may not be the one that was read before, so all are tried.
         let mut versions = [&known.file_id].into_iter().chain(&known.others);
+        let client = self.reader(name).await?;
+        // The first of them may not be the one that was read before, so all are tried.
         let Some(id) = versions.nth(attempt as usize - 1) else { return Ok(None) };
-        match self.reader(name).await?.download(Of::Id(id), range, most_bytes, true).await {
+        match client.download(Of::Id(id), range, most_bytes, true).await {
             Ok(done) => Ok(Some(done.bytes)),
             // Too short, too long, or gone: the caller's next attempt comes to the one after it.
             Err(StoreError::Length { .. } | StoreError::NotFound) => Ok(Some(Vec::new())),

@@ -1,15 +1,20 @@
 //! What every command gets: the global options, somebody to report to, the way out.
 
+use crate::accounts::Accounts;
 use crate::cli::{Command, Globals};
+use crate::profile::Overlaid;
 use crate::signals;
 use crate::ui::Ui;
 use jiff::tz::TimeZone;
+use panther::backend::b2::B2Backend;
+use panther::config::Profile;
 use panther::report::json::Document;
+use panther::report::usage::line;
 use panther::{Error, Result};
 use serde::Serialize;
 use std::io::{self, BufWriter, StdoutLock, Write};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 /// What errors call the standard output.
 pub const STDOUT: &str = "the standard output";
@@ -18,10 +23,16 @@ pub const STDOUT: &str = "the standard output";
 pub struct Context {
     /// The global options.
     pub globals: Globals,
+    /// The profile in use, and where settings come from.
+    pub overlaid: Overlaid,
     /// Progress and warnings.
     pub ui: Ui,
     /// The zone in which times are shown.
     pub zone: TimeZone,
+    /// The stores that count what is asked of them.
+    pub accounts: Accounts,
+    /// The store in use, if it is one of Backblaze B2.
+    pub b2: OnceLock<Arc<B2Backend>>,
     /// Set by the first signal.
     pub cancelled: Arc<AtomicBool>,
     name: &'static str,
@@ -32,10 +43,19 @@ impl Context {
     ///
     /// # Errors
     /// [`Error::Io`] when no signal handler can be installed.
-    pub fn new(globals: Globals, command: &Command) -> Result<Self> {
+    pub fn new(globals: Globals, overlaid: Overlaid, command: &Command) -> Result<Self> {
         let cancelled = signals::flag(command.clears_away())?;
         let ui = Ui::new(globals.quiet, globals.verbose, Arc::clone(&cancelled));
-        Ok(Self { globals, ui, cancelled, zone: TimeZone::system(), name: command.name() })
+        if let Some(in_use) = &overlaid.in_use {
+            ui.verbose(|| format!("using the profile {} of {}", in_use.name, in_use.file.display()));
+        }
+        let (zone, accounts) = (TimeZone::system(), Accounts::default());
+        Ok(Self { globals, overlaid, ui, zone, accounts, b2: OnceLock::new(), cancelled, name: command.name() })
+    }
+
+    /// The profile in use.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.overlaid.in_use.as_ref().map(|in_use| &in_use.profile)
     }
 
     /// Writes a result: a JSON document if that was asked for, else the text.
@@ -46,7 +66,8 @@ impl Context {
         self.ui.finish();
         let mut out = self.out();
         if self.globals.json {
-            self.line(&mut out, body)?;
+            let document = Document::new(self.name, body).with_calls(self.accounts.usage());
+            write_document(&mut out, &document)?;
         } else {
             out.write_all(text().as_bytes()).map_err(write_failed)?;
         }
@@ -59,7 +80,8 @@ impl Context {
     /// [`Error::Io`].
     pub fn report(&self, body: impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
         let quiet = self.globals.quiet;
-        self.emit(body, || if quiet { String::new() } else { text() })
+        let calls = || line(&self.accounts.usage()).unwrap_or_default();
+        self.emit(body, || if quiet { String::new() } else { text() + &calls() })
     }
 
     /// Writes one JSON document on one line.
@@ -67,14 +89,18 @@ impl Context {
     /// # Errors
     /// [`Error::Io`].
     pub fn line(&self, out: &mut impl Write, body: impl Serialize) -> Result<()> {
-        serde_json::to_writer(&mut *out, &Document::new(self.name, body)).map_err(|e| write_failed(e.into()))?;
-        out.write_all(b"\n").map_err(write_failed)
+        write_document(out, &Document::new(self.name, body))
     }
 
     /// The standard output, buffered.
     pub fn out(&self) -> BufWriter<StdoutLock<'static>> {
         BufWriter::with_capacity(64 << 10, io::stdout().lock())
     }
+}
+
+fn write_document(out: &mut impl Write, document: &impl Serialize) -> Result<()> {
+    serde_json::to_writer(&mut *out, document).map_err(|e| write_failed(e.into()))?;
+    out.write_all(b"\n").map_err(write_failed)
 }
 
 /// The error of a failed write to the standard output.

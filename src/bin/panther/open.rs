@@ -14,10 +14,11 @@ use panther::repo::snapshots::{Snapshot, pick};
 use panther::repo::statements::Statements;
 use panther::repo::{Repository, read_config};
 use panther::state::State;
+use panther::state::known::Known;
 use panther::{Error, Result, error::StoreError};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Stores that others know and this program does not.
@@ -46,8 +47,7 @@ impl std::fmt::Display for Place {
 /// [`Error::Usage`] when there is none, or it makes no sense.
 pub fn place(context: &Context) -> Result<Place> {
     let given = context.globals.repo.as_deref().filter(|repo| !repo.is_empty());
-    let given = given
-        .ok_or_else(|| Error::Usage("which repository? Name it with -r/--repo or in PANTHER_REPOSITORY".into()))?;
+    let given = given.ok_or_else(|| Error::Usage(context.overlaid.no_repository()))?;
     let bytes = given.as_bytes();
     if let Some(path) = bytes.strip_prefix(b"file:") {
         return Ok(Place::Folder(PathBuf::from(OsStr::from_bytes(path))));
@@ -64,19 +64,41 @@ pub fn place(context: &Context) -> Result<Place> {
     }
 }
 
+/// What the ledger calls the repository that `-r` names; nothing if none is named.
+///
+/// # Errors
+/// [`Error::Usage`] when it makes no sense.
+pub fn location(context: &Context) -> Result<Option<String>> {
+    match context.globals.repo.as_deref().filter(|repo| !repo.is_empty()) {
+        Some(_) => place(context).map(|place| Some(place.to_string())),
+        None => Ok(None),
+    }
+}
+
 /// The store of a repository that exists.
 ///
 /// # Errors
 /// [`Error::NoRepository`]; whatever the store says.
 pub fn backend(context: &Context) -> Result<Arc<dyn Backend>> {
     match place(context)? {
-        Place::B2(location) => Ok(Arc::new(b2::open(context, location)?)),
+        Place::B2(location) => {
+            let store = Arc::new(b2::open(context, location)?);
+            // A command has one store.
+            let _ = context.b2.set(Arc::clone(&store));
+            Ok(counted(context, store))
+        }
         Place::Folder(folder) => match LocalBackend::open(&folder) {
-            Ok(backend) => Ok(Arc::new(backend)),
+            Ok(backend) => Ok(counted(context, Arc::new(backend))),
             Err(StoreError::NotFound) => Err(Error::NoRepository(folder.display().to_string())),
             Err(error) => Err(Error::store("open", folder.display(), error)),
         },
     }
+}
+
+/// The store, with what is asked of it noted in the ledger.
+pub fn counted(context: &Context, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
+    context.accounts.open(&backend, state_folder(context).ok());
+    backend
 }
 
 /// The open repository and what opened it.
@@ -85,8 +107,12 @@ pub fn backend(context: &Context) -> Result<Arc<dyn Backend>> {
 /// [`Error::NoRepository`], [`Error::WrongKey`]; whatever is wrong.
 pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
     let backend = backend(context)?;
-    // Before anybody is asked for a passphrase.
+    // Before anybody is asked for a passphrase, or gives one to a false repository.
     let found = read_config(&*backend)?;
+    let (repo_id, config_hash) = (found.0.repo, found.1);
+    if !context.globals.accept_repository {
+        known(context, &*backend, |known, place| known.recognise(place, &repo_id, &config_hash))?;
+    }
     let opener = secrets::opener(&context.globals)?;
     // Over a network, what opened last time is tried first, which saves a listing and other keys.
     let hint = backend.is_remote().then(|| key_hint(context, &found.0.repo)).flatten();
@@ -97,6 +123,7 @@ pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
         // It only saves time.
         let _ = std::fs::write(path, Name::Key(repo.key_id()).to_string());
     }
+    known(context, &**repo.backend(), |known, place| known.accept(place, &repo_id, &config_hash))?;
     let role = repo.keys().role().as_str();
     context
         .ui
@@ -104,20 +131,51 @@ pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
     Ok((repo, opener))
 }
 
+/// Remembers a repository that was just made, in place of any other.
+///
+/// # Errors
+/// Whatever is wrong with its configuration.
+pub fn remember_new(context: &Context, repo: &Repository) -> Result<()> {
+    let (config, config_hash) = read_config(&**repo.backend())?;
+    known(context, &**repo.backend(), |known, place| known.replace(place, &config.repo, &config_hash))
+}
+
+/// Does something with what this machine remembers of the store's place. That it cannot be read or written is only said: it is a memory, no lock.
+fn known(context: &Context, backend: &dyn Backend, with: impl FnOnce(&Known, &str) -> Result<()>) -> Result<()> {
+    // Without a folder for the state nothing is remembered: `state` complains where that matters.
+    let Ok(folder) = state_folder(context) else { return Ok(()) };
+    match with(&Known::new(&folder), &place_of(backend)) {
+        Err(error @ Error::OtherRepository(_)) => Err(error),
+        Err(error) => {
+            context.ui.warn(&format!("which repository is here cannot be remembered: {}", with_causes(&error)));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The store's location; of a folder the same however it was named.
+fn place_of(backend: &dyn Backend) -> String {
+    let location = backend.location();
+    match std::fs::canonicalize(&location) {
+        Ok(path) => path.display().to_string(),
+        Err(_) => location,
+    }
+}
+
 /// The local state for `repo`.
 ///
 /// # Errors
 /// [`Error::Usage`] when nobody knows where; [`Error::Io`], [`Error::State`].
 pub fn state(context: &Context, repo: &Repository) -> Result<State> {
-    let folder = state_folder(context.globals.state_dir.as_deref())?;
-    let state = State::open(&folder, &repo.config().repo)?;
+    let state = State::open(&state_folder(context)?, &repo.config().repo)?;
     context.ui.verbose(|| format!("the local state is {}", state.path().display()));
     Ok(state)
 }
 
 /// Where it is written down which key file has opened a repository: it is no secret.
 fn key_hint(context: &Context, repo: &RepoId) -> Option<PathBuf> {
-    let folder = state_folder(context.globals.state_dir.as_deref()).ok()?;
+    let folder = state_folder(context).ok()?;
     Some(folder.join(format!("{repo}.key")))
 }
 
@@ -132,7 +190,12 @@ pub fn warn_of_oddities(context: &Context, repo: &Repository) {
     }
 }
 
-fn state_folder(given: Option<&Path>) -> Result<PathBuf> {
+/// Where the states of all repositories are, and what they share.
+///
+/// # Errors
+/// [`Error::Usage`] when nobody knows.
+pub fn state_folder(context: &Context) -> Result<PathBuf> {
+    let given = context.globals.state_dir.as_deref();
     if let Some(given) = given.filter(|path| !path.as_os_str().is_empty()) {
         return Ok(given.to_owned());
     }
@@ -156,6 +219,11 @@ pub fn writer(context: &Context, repo: &Repository, host: &str) -> Option<Writer
         (None, Role::Admin) => Some(WriterName::from_host(host)),
         (None, Role::Reader | Role::Writer) => None,
     }
+}
+
+/// Under which name an admin's key signs what concerns the whole repository: `--writer`, else the host's name.
+pub fn signing_writer(context: &Context) -> WriterName {
+    context.globals.writer.clone().unwrap_or_else(|| WriterName::from_host(&host()))
 }
 
 /// This machine's name.

@@ -199,6 +199,12 @@ impl Progress for Ui {
         self.say(&format!("warning: {message}"));
     }
 
+    fn note(&self, message: &str) {
+        if !self.quiet {
+            self.say(message);
+        }
+    }
+
     fn cancelled(&self) -> bool {
         self.cancelled.load(Ordering::SeqCst)
     }

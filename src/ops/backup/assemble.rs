@@ -4,7 +4,7 @@ use super::Unreadable;
 use super::content::{ContentBuilder, Trees};
 use crate::chunk::directory_cut;
 use crate::error::{Error, Result};
-use crate::format::content::{ContentRoot, Record};
+use crate::format::content::{ContentRoot, ListOf, Record, decode_node};
 use crate::format::entry::{Entry, FileKind, Node};
 use crate::format::header::BlobKind;
 use crate::format::limits;
@@ -15,16 +15,20 @@ use crate::ops::Progress;
 use crate::repo::writer::BlobWriter;
 use crate::source::items::{Batch, Change, DirEnd, FileDone, InodeKey, Item, Leaf, Piece, ReadJob};
 use crate::source::read::{ReadContext, too_large};
-use crate::state::dirs::{DirChange, DirKey, DirView, RecordBuilder, Stamp};
+use crate::state::dirs::{DirChange, DirKey, DirView, RecordBuilder, Stamp, Totals};
+use crate::state::lists::node_key;
 use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How many unreadable objects are listed by name.
 const LISTED: usize = 1_000;
 
 /// A file that was to be read by another of its names is read as a whole, if it is no larger than this.
 const READ_AGAIN_BYTES: u64 = 64 << 20;
+
+/// Files of this size or more may have content lists of several nodes.
+const LONG_BYTES: u64 = 1 << 20;
 
 /// A directory while its children come.
 struct OpenDir {
@@ -34,6 +38,22 @@ struct OpenDir {
     content: ContentBuilder,
     record: RecordBuilder,
     records: HashSet<Vec<u8>>,
+    /// What is in it, without itself.
+    totals: Totals,
+}
+
+/// What a child counts.
+enum Held {
+    /// This, as nothing else says: a directory, or one of several names of a file.
+    Recorded(Totals),
+    /// This, as its size says.
+    Plain(Totals),
+}
+
+/// What one of the names of a regular file counts.
+fn one_name(entry: &Entry, nlink: u64) -> Held {
+    let totals = Totals::of_file(entry.size_bytes(), nlink);
+    if nlink > 1 { Held::Recorded(totals) } else { Held::Plain(totals) }
 }
 
 impl OpenDir {
@@ -45,6 +65,7 @@ impl OpenDir {
             content: ContentBuilder::default(),
             record: RecordBuilder::default(),
             records: HashSet::new(),
+            totals: Totals::default(),
         }
     }
 }
@@ -58,9 +79,10 @@ pub(super) struct Assembler<'a, 'w, 'b> {
     progress: &'a dyn Progress,
     dirs: Vec<OpenDir>,
     large: Option<ContentBuilder>,
-    /// Files with several links, as they were read, and what they looked like then: until the next link is met they may have changed.
-    links: HashMap<InodeKey, (Entry, Stamp)>,
-    counted: HashSet<InodeKey>,
+    /// Files with several links, as they were read, what they looked like then, and how many they had: until the next link is met they may have changed.
+    links: HashMap<InodeKey, (Entry, Stamp, u64)>,
+    /// Regions in which the content lists of long files are remembered.
+    list_regions: &'a HashSet<u64>,
     root: Option<Vec<u8>>,
     pub visited: HashSet<DirKey>,
     pub roots: Vec<Root>,
@@ -74,6 +96,7 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
         read: &'a ReadContext<'a>,
         writer: &'w mut BlobWriter<'b>,
         memory: Option<&'a DirView>,
+        list_regions: &'a HashSet<u64>,
         progress: &'a dyn Progress,
     ) -> Self {
         Self {
@@ -85,7 +108,7 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
             dirs: Vec::new(),
             large: None,
             links: HashMap::new(),
-            counted: HashSet::new(),
+            list_regions,
             root: None,
             visited: HashSet::new(),
             roots: Vec::new(),
@@ -113,9 +136,9 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
                     files += 1;
                     self.file(*done, data)?;
                 }
-                Item::Part(pieces) => {
+                Item::Part { pieces, inode } => {
                     let mut list = self.large.take().unwrap_or_default();
-                    self.pieces(&pieces, data, &mut list)?;
+                    self.pieces(&pieces, data, &mut list, inode)?;
                     self.large = Some(list);
                 }
                 Item::PartsEnd(done) => {
@@ -123,7 +146,7 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
                     self.file(*done, data)?;
                 }
                 Item::PartsFailed => self.large = None,
-                Item::Again { job, inode, last } => self.again(job, inode, last)?,
+                Item::Again { job, last } => self.again(job, last)?,
                 Item::Leave(end) => self.leave(*end)?,
                 Item::Failed { path, error } => self.failed(&path, &error),
                 // Readers have made something else of it.
@@ -136,6 +159,9 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
 
     fn failed(&mut self, path: &Path, error: &Error) {
         self.summary.unreadable += 1;
+        if let Some(dir) = self.dirs.last_mut() {
+            dir.totals.unreadable += 1;
+        }
         let mut why = error.to_string();
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source {
@@ -148,7 +174,7 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
         }
     }
 
-    fn pieces(&mut self, pieces: &[Piece], data: &[u8], list: &mut ContentBuilder) -> Result<()> {
+    fn pieces(&mut self, pieces: &[Piece], data: &[u8], list: &mut ContentBuilder, inode: InodeKey) -> Result<()> {
         for piece in pieces {
             let record = match piece {
                 Piece::Hole { len_bytes } => Record { id: BlobId::HOLE, len_bytes: *len_bytes },
@@ -156,65 +182,99 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
                     self.writer.add(BlobKind::Data, *id, &data[*start..*start + *len_bytes as usize])?;
                     Record { id: *id, len_bytes: u64::from(*len_bytes) }
                 }
+                Piece::Known(record) => *record,
+                Piece::Node { depth, record } => {
+                    self.old_node(*depth, *record, list, inode)?;
+                    continue;
+                }
             };
-            list.push(record, &mut Trees { keys: self.keys, writer: self.writer })?;
+            list.push(record, &mut self.trees(Some(inode)))?;
         }
         Ok(())
     }
 
-    fn file(&mut self, done: FileDone, data: &[u8]) -> Result<()> {
-        let mut list = self.large.take().unwrap_or_default();
-        self.pieces(&done.pieces, data, &mut list)?;
-        let mut entry = done.entry;
-        entry.node = match done.inline {
-            Some(bytes) => Node::Inline(bytes),
-            None => Node::File(list.finish(&mut Trees { keys: self.keys, writer: self.writer })?),
+    /// A node of the file's earlier list: as it is, where the new list was cut at the same place, else what is below it.
+    fn old_node(&mut self, depth: u8, record: Record, list: &mut ContentBuilder, inode: InodeKey) -> Result<()> {
+        if depth == 0 {
+            return list.push(record, &mut self.trees(Some(inode)));
+        }
+        if list.push_node(depth, record, &mut self.trees(Some(inode)))? {
+            return Ok(());
+        }
+        let node = self.memory.map(|view| view.node(&node_key(inode.into(), &record.id))).transpose()?.flatten();
+        let records = node.and_then(|node| decode_node(&node, depth - 1, ListOf::File).ok());
+        let Some((records, _)) = records else {
+            let what = "a part of a file's content list that was there before is missing".to_owned();
+            return Err(Error::State { path: PathBuf::new(), what });
         };
-        if let Some(warning) = done.warning {
-            self.progress.warn(&warning);
-            if self.warnings.len() < LISTED {
-                self.warnings.push(warning);
-            }
-        }
-        self.summary.source_bytes += entry.size_bytes();
-        self.count_file(done.change);
-        let encoded = entry.encode_onto(Vec::new());
-        let name = entry.name.clone();
-        if let Some(inode) = done.remember {
-            self.links.insert(inode, (entry, done.stamp));
-        }
-        self.child(&name, &done.stamp, &encoded)
+        records.into_iter().try_for_each(|below| self.old_node(depth - 1, below, list, inode))
     }
 
-    fn count_file(&mut self, change: Change) {
-        self.summary.files += 1;
+    fn trees(&mut self, inode: Option<InodeKey>) -> Trees<'_, '_, 'b> {
+        let file = inode.filter(|inode| self.list_regions.contains(&inode.region)).map(DirKey::from);
+        Trees { keys: self.keys, writer: self.writer, file }
+    }
+
+    fn file(&mut self, done: FileDone, data: &[u8]) -> Result<()> {
+        let mut list = self.large.take().unwrap_or_default();
+        self.pieces(&done.pieces, data, &mut list, done.inode)?;
+        let mut entry = done.entry;
+        entry.node = match done.node {
+            Some(node) => node,
+            None => Node::File(list.finish(&mut self.trees(Some(done.inode)))?),
+        };
+        if let Some(warning) = done.warning {
+            self.warn(warning);
+        }
+        self.count_file(done.change, entry.size_bytes(), done.inode);
+        let encoded = entry.encode_onto(Vec::new());
+        let name = entry.name.clone();
+        let held = one_name(&entry, done.nlink);
+        if done.remember {
+            self.links.insert(done.inode, (entry, done.stamp, done.nlink));
+        }
+        self.child(&name, &done.stamp, &encoded, held)
+    }
+
+    /// Something to look at that is not an error.
+    pub fn warn(&mut self, warning: String) {
+        self.progress.warn(&warning);
+        if self.warnings.len() < LISTED {
+            self.warnings.push(warning);
+        }
+    }
+
+    fn count_file(&mut self, change: Change, bytes: u64, inode: InodeKey) {
         match change {
             Change::New => self.summary.files_new += 1,
             Change::Changed => self.summary.files_changed += 1,
-            Change::Same => self.summary.files_unchanged += 1,
+            Change::Same => {}
+        }
+        if bytes >= LONG_BYTES {
+            // Its content list may be remembered.
+            self.visited.insert(inode.into());
         }
     }
 
     fn leaf(&mut self, leaf: Leaf) -> Result<()> {
-        match leaf.file_bytes {
-            Some(bytes) => {
-                self.count_file(leaf.change);
-                if leaf.linked.is_none_or(|inode| self.counted.insert(inode)) {
-                    self.summary.source_bytes += bytes;
-                }
+        let held = match (leaf.totals, leaf.file_bytes) {
+            (Some(totals), _) if totals.is_dir() => Held::Recorded(totals),
+            (totals, Some(bytes)) => {
+                self.count_file(leaf.change, bytes, leaf.inode);
+                totals.map_or(Held::Plain(Totals::of_file(bytes, 1)), Held::Recorded)
             }
-            None => self.summary.others += 1,
-        }
-        self.child(&leaf.name, &leaf.stamp, &leaf.entry)
+            (_, None) => Held::Plain(Totals { others: 1, ..Totals::default() }),
+        };
+        self.child(&leaf.name, &leaf.stamp, &leaf.entry, held)
     }
 
-    fn again(&mut self, job: Box<ReadJob>, inode: InodeKey, last: bool) -> Result<()> {
-        let found = if last { self.links.remove(&inode) } else { self.links.get(&inode).cloned() };
-        let Some((mut entry, stamp)) = found else { return self.read_again(job) };
+    fn again(&mut self, job: Box<ReadJob>, last: bool) -> Result<()> {
+        let found = if last { self.links.remove(&job.inode) } else { self.links.get(&job.inode).cloned() };
+        let Some((mut entry, stamp, nlink)) = found else { return self.read_again(job) };
         entry.name = job.name.to_bytes().to_vec();
-        self.count_file(job.change);
+        self.count_file(job.change, entry.size_bytes(), job.inode);
         let encoded = entry.encode_onto(Vec::new());
-        self.child(&entry.name, &stamp, &encoded)
+        self.child(&entry.name, &stamp, &encoded, one_name(&entry, nlink))
     }
 
     /// The name by which a file was to be read has become another's, or nobody's, meanwhile.
@@ -232,18 +292,20 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
     }
 
     /// A complete child of the directory that is open, or a root.
-    fn child(&mut self, name: &[u8], stamp: &Stamp, encoded: &[u8]) -> Result<()> {
+    fn child(&mut self, name: &[u8], stamp: &Stamp, encoded: &[u8], held: Held) -> Result<()> {
         if encoded.len() as u64 > limits::ENTRY_BYTES {
             let path = String::from_utf8_lossy(name).into_owned();
             self.failed(Path::new(&path), &too_large(Path::new(&path)));
             return Ok(());
         }
-        let Some(dir) = self.dirs.last_mut() else { return self.end_root(encoded) };
+        let (Held::Recorded(totals) | Held::Plain(totals)) = held;
+        let Some(dir) = self.dirs.last_mut() else { return self.end_root(encoded, &totals) };
+        dir.totals.add(&totals);
         if dir.stream.is_empty() {
             dir.first_name = name.to_vec();
         }
         dir.stream.extend_from_slice(encoded);
-        dir.record.push(name, stamp, encoded);
+        dir.record.push(name, stamp, encoded, matches!(held, Held::Recorded(_)).then_some(&totals));
         if directory_cut(self.keys.directory_cut_key(), name, dir.stream.len()) {
             self.cut()?;
         }
@@ -257,7 +319,7 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
         self.writer.add(BlobKind::Tree, id, &dir.stream)?;
         let record = Record { id, len_bytes: dir.stream.len() as u64 };
         dir.stream.clear();
-        dir.content.push(record, &mut Trees { keys: self.keys, writer: self.writer })?;
+        dir.content.push(record, &mut Trees { keys: self.keys, writer: self.writer, file: None })?;
         let key = dir.key.record(&dir.first_name);
         let children = dir.record.take();
         dir.records.insert(std::mem::take(&mut dir.first_name));
@@ -282,14 +344,21 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
             }
         }
         self.visited.insert(dir.key);
-        self.summary.dirs += 1;
+        let mut totals = dir.totals;
+        totals.dirs += 1;
         let mut entry = end.entry;
-        entry.node = Node::Dir(dir.content.finish(&mut Trees { keys: self.keys, writer: self.writer })?);
+        entry.node = Node::Dir(dir.content.finish(&mut self.trees(None))?);
         let encoded = entry.encode_onto(Vec::new());
-        self.child(&entry.name, &end.stamp, &encoded)
+        self.child(&entry.name, &end.stamp, &encoded, Held::Recorded(totals))
     }
 
-    fn end_root(&mut self, encoded: &[u8]) -> Result<()> {
+    fn end_root(&mut self, encoded: &[u8], totals: &Totals) -> Result<()> {
+        let sum = &mut self.summary;
+        sum.files += totals.files;
+        sum.dirs += totals.dirs;
+        sum.others += totals.others;
+        sum.source_bytes += totals.bytes;
+        sum.files_unchanged = sum.files.saturating_sub(sum.files_new + sum.files_changed);
         let path = self.root.take().ok_or(Error::Aborted)?;
         let mut d = crate::format::cbor::Dec::new(encoded);
         let mut entry = match Entry::decode(&mut d, false) {

@@ -2,6 +2,7 @@
 
 use super::assemble::content_of;
 use crate::error::{Error, Result};
+use crate::format::content::{ListOf, Record, decode_node};
 use crate::format::index::PackRecord;
 use crate::format::name::Name;
 use crate::format::snapshot::{Manifest, Root, Summary};
@@ -12,10 +13,13 @@ use crate::repo::dedup::Dedup;
 use crate::repo::index::Synced;
 use crate::repo::snapshots::SnapshotHead;
 use crate::repo::statements::Statements;
+use crate::repo::vanished::Vanished;
 use crate::seal::Signer;
+use crate::source::items::InodeKey;
 use crate::state::State;
 use crate::state::blobs::{BlobKey, key_of};
 use crate::state::dirs::{DirKey, DirView};
+use crate::state::lists::node_key;
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -29,6 +33,10 @@ pub(super) struct Memory {
     pub taken_over: Vec<PackRecord>,
     /// The writer's snapshots.
     pub chain: Vec<SnapshotHead>,
+    /// What has vanished without a plan.
+    pub vanished: Vec<Vanished>,
+    /// The packs among that.
+    pub lost_packs: HashSet<ObjectId>,
     /// Whether the blobs of what is reused must be looked up.
     doubtful: bool,
 }
@@ -68,10 +76,14 @@ impl Memory {
             state.sweep_dirs(|_| false)?;
             state.forget_stored(&lost)?;
         }
-        let chain = repo.heads_of(chain, signer.writer(), state, statements)?.snapshots;
+        let listing = repo.heads_of(chain, signer.writer(), state, statements)?;
+        let mut vanished = repo.vanished_manifests(state, statements, signer.writer(), &listing)?;
+        let (gone, lost_packs) = repo.vanished_packs(state, statements, signer.writer())?;
+        vanished.extend(gone);
+        let chain = listing.snapshots;
         let view = if force { None } else { Some(state.dir_view()?) };
-        let doubtful = synced.rebuilt || !statements.condemned.is_empty();
-        Ok(Self { view, taken_over, chain, doubtful })
+        let doubtful = synced.rebuilt || !statements.condemned.is_empty() || !lost_packs.is_empty();
+        Ok(Self { view, taken_over, chain, vanished, lost_packs, doubtful })
     }
 
     /// The keys of the blobs of packs taken over.
@@ -83,21 +95,42 @@ impl Memory {
         self.chain.iter().any(|head| head.id == *id)
     }
 
-    /// Whether an entry that is remembered can be used again: its blobs must all be there. Of a long list only the nodes are known here, so it is not.
-    pub fn is_reusable(&self, entry: &[u8], dedup: &Mutex<Dedup>) -> bool {
+    /// Whether the blobs of what is reused must be looked up one by one.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// Whether an entry that is remembered can be used again: its blobs must all be there. Of a long list the nodes must be remembered to know them.
+    pub fn is_reusable(&self, inode: InodeKey, entry: &[u8], dedup: &Mutex<Dedup>) -> bool {
         if !self.doubtful {
             return true;
         }
         let Some(content) = content_of(entry) else { return true };
-        let mut dedup = dedup.lock().unwrap_or_else(PoisonError::into_inner);
-        content.depth == 0 && content.records.iter().all(|r| r.is_hole() || dedup.knows(&r.id).unwrap_or(false))
+        self.has_all(inode, &content.records, content.depth, dedup)
+    }
+
+    fn has_all(&self, inode: InodeKey, records: &[Record], depth: u8, dedup: &Mutex<Dedup>) -> bool {
+        {
+            let mut dedup = dedup.lock().unwrap_or_else(PoisonError::into_inner);
+            if !records.iter().all(|r| r.is_hole() || dedup.knows(&r.id).unwrap_or(false)) {
+                return false;
+            }
+        }
+        depth == 0
+            || records.iter().all(|record| {
+                let node = self.view.as_ref().and_then(|view| view.node(&node_key(inode.into(), &record.id)).ok()?);
+                let below = node.and_then(|node| decode_node(&node, depth - 1, ListOf::File).ok());
+                below.is_some_and(|(below, _)| self.has_all(inode, &below, depth - 1, dedup))
+            })
     }
 
     /// Drops what is remembered of directories that are gone, once that is much.
     pub fn tidy(&self, state: &State, visited: &HashSet<DirKey>) -> Result<()> {
         let known = state.dir_view()?.len()?;
         if known > 2 * visited.len() as u64 + 10_000 {
-            state.sweep_dirs(|key| visited.contains(&key))?;
+            // Of other sources nothing was seen in this run.
+            let regions: HashSet<u64> = visited.iter().map(|key| key.region).collect();
+            state.sweep_dirs(|key| !regions.contains(&key.region) || visited.contains(&key))?;
         }
         Ok(())
     }

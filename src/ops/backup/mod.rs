@@ -3,7 +3,11 @@
 mod assemble;
 mod content;
 mod memory;
+mod parents;
 mod pipeline;
+mod roots;
+mod sources;
+mod taken;
 
 use crate::buffers::Buffers;
 use crate::error::{Error, Result};
@@ -15,16 +19,21 @@ use crate::ops::{Progress, Totals};
 use crate::repo::Repository;
 use crate::repo::dedup::Dedup;
 use crate::repo::statements::Statements;
+use crate::repo::vanished::Vanished;
 use crate::repo::writer::{WriteOptions, WriteStats, with_writer};
 use crate::seal::Signer;
+use crate::source::items::InodeKey;
 use crate::source::read::ReadContext;
 use crate::source::walk::{Walk, WalkContext};
 use crate::source::{ExcludeOptions, Excludes, OwnerNames};
 use crate::state::State;
 use assemble::Assembler;
 use memory::{Memory, Past};
+use roots::resolve_roots;
+pub use sources::SnapshotMode;
+use sources::{Sources, Wanted};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -51,6 +60,8 @@ pub struct BackupOptions {
     pub skip_if_unchanged: bool,
     /// Threads for compression; 0 for as many as there are cores.
     pub threads: usize,
+    /// Whether snapshots are read in place of live files.
+    pub snapshots: SnapshotMode,
 }
 
 /// Something that could not be read.
@@ -77,6 +88,8 @@ pub struct BackupReport {
     pub unreadable: Vec<Unreadable>,
     /// Things to look at that are not errors.
     pub warnings: Vec<String>,
+    /// What has vanished from the repository though nobody has planned to remove it.
+    pub vanished: Vec<Vanished>,
     /// Packs written.
     pub packs: u64,
     /// Packs of a killed run that were taken over.
@@ -120,7 +133,7 @@ pub fn backup(
 }
 
 fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dyn Progress) -> Result<BackupReport> {
-    let (began, started) = (Instant::now(), Time::now());
+    let (began, mut started) = (Instant::now(), Time::now());
     let (roots, mut warnings) = resolve_roots(&options.paths)?;
     let excludes = Excludes::new(&options.excludes)?;
     let host_writer = WriterName::from_host(&options.host);
@@ -140,13 +153,41 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         progress.warn(&format!("{bad}; what it names is stored anew"));
     }
     let memory = Memory::open(repo, state, &signer, &statements, &synced, &chain, options.force)?;
+    for gone in &memory.vanished {
+        progress.warn(&format!("{}: {}", gone.object, gone.what));
+    }
     let past = Past::recall(state, signer.writer(), &options.host, &roots)?;
     let parent = past.snapshot.filter(|id| memory.has_snapshot(id));
 
+    let mut sources = Sources::prepare(&Wanted {
+        state,
+        repo: &repo.keys().repo(),
+        mode: &options.snapshots,
+        roots: &roots,
+        excludes: &excludes,
+        excludes_id: options.excludes.id()?,
+        uses_memory: !options.force,
+        progress,
+    })?;
+    warnings.append(&mut sources.warnings);
+    started = sources.taken.unwrap_or(started);
+
     progress.stage("back up", past.totals());
-    let dedup = Mutex::new(Dedup::new(state.blob_view()?, statements.condemned.clone()));
+    // What was in a pack that has vanished is stored anew.
+    let unusable = statements.condemned.union(&memory.lost_packs).copied().collect();
+    let dedup = Mutex::new(Dedup::new(state.blob_view()?, unusable));
     let session = if options.dry_run { 0 } else { state.begin_session()? };
-    let run = Run { repo, state, options, signer: &signer, statements: &statements, memory: &memory, progress };
+    let run = Run {
+        repo,
+        state,
+        options,
+        signer: &signer,
+        statements: &statements,
+        memory: &memory,
+        sources: &sources,
+        progress,
+    };
+    let has_delta = sources.has_delta();
     let (mut made, stats) = run.store(&roots, &excludes, session, &dedup)?;
     add_stats(&mut made.summary, &stats);
     warnings.append(&mut made.warnings);
@@ -163,6 +204,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         summary: made.summary,
         unreadable: made.unreadable,
         warnings,
+        vanished: memory.vanished.clone(),
         packs: stats.packs,
         resumed_packs: memory.taken_over.len() as u64,
         uploaded_bytes: stats.pack_bytes,
@@ -170,16 +212,25 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         elapsed_secs: 0.0,
     };
     if !options.dry_run {
+        if let Err(error) = sources.verify() {
+            // What was written down from it cannot be trusted either.
+            state.sweep_dirs(|_| false)?;
+            return Err(error);
+        }
         if !(options.skip_if_unchanged && unchanged) {
             progress.stage("write the snapshot", Totals::default());
             let manifest = manifest_of(options, made.roots, made.summary, parent)?;
             run.refuse_condemned()?;
             let head = repo.write_snapshot(&signer, &memory.chain, started, &options.host, &manifest)?;
             report.snapshot = Some(head.id);
+            state.see(&repo.config().repo, &[(head.id, head.writer.clone())])?;
             past.remember(state, &head, &manifest)?;
         }
         state.end_session(session)?;
-        memory.tidy(state, &made.visited)?;
+        sources.keep(state, session, progress)?;
+        if !has_delta {
+            memory.tidy(state, &made.visited)?;
+        }
     }
     report.elapsed_secs = began.elapsed().as_secs_f64();
     Ok(report)
@@ -201,6 +252,7 @@ struct Run<'a> {
     signer: &'a Signer,
     statements: &'a Statements,
     memory: &'a Memory,
+    sources: &'a Sources,
     progress: &'a dyn Progress,
 }
 
@@ -225,15 +277,22 @@ impl Run<'_> {
         let owners = OwnerNames::new();
         let read = ReadContext { keys: self.repo.keys(), owners: &owners, buffers: Buffers::default() };
         let view = self.memory.view.as_ref();
-        let reusable = |entry: &[u8]| self.memory.is_reusable(entry, dedup);
-        let walk = WalkContext { read: &read, excludes, memory: view, reusable: &reusable };
+        let reusable = |inode: InodeKey, entry: &[u8]| self.memory.is_reusable(inode, entry, dedup);
+        let walk = WalkContext {
+            read: &read,
+            excludes,
+            memory: view,
+            reusable: &reusable,
+            takes_folders_over: !self.memory.is_doubtful(),
+            overlays: &self.sources.overlays,
+        };
         {
             let mut dedup = dedup.lock().unwrap_or_else(PoisonError::into_inner);
             self.memory.taken_over_blobs().for_each(|key| dedup.add(key));
         }
         let taken_over = self.memory.taken_over.clone();
         with_writer(self.repo, self.state, self.signer, session, dedup, taken_over, &write, |writer| {
-            let mut assembler = Assembler::new(&read, writer, view, self.progress);
+            let mut assembler = Assembler::new(&read, writer, view, &self.sources.list_regions, self.progress);
             let walking = |sink: pipeline::Numbered<'_>| Walk::new(&walk, sink).run(roots);
             pipeline::run(&read, threads + 1, self.progress, walking, |batch, data| assembler.take(batch, data))?;
             Ok(Made {
@@ -289,48 +348,4 @@ fn manifest_of(
     };
     // The reader's rules are the writer's: what could not be read back must not be written.
     Manifest::decode(&manifest.encode()).map_err(|e| Error::Usage(format!("no such snapshot can be made: {e}")))
-}
-
-/// The roots, absolute and sorted, none below another; and what to say about them.
-fn resolve_roots(paths: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<String>)> {
-    if paths.is_empty() {
-        return Err(Error::Usage("name at least one file or folder to back up".into()));
-    }
-    let mut warnings = Vec::new();
-    let mut roots = Vec::new();
-    for path in paths {
-        let root = resolve_root(path)?;
-        if path.is_symlink() && root.is_symlink() {
-            warnings.push(format!(
-                "{} is a symlink: only the link itself is backed up; add a / to follow it",
-                path.display()
-            ));
-        }
-        roots.push(root);
-    }
-    roots.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
-    roots.dedup();
-    let all = roots.clone();
-    roots.retain(|root| !all.iter().any(|other| other != root && root.starts_with(other)));
-    Ok((roots, warnings))
-}
-
-/// Symlinks above the last component are followed; that itself is taken as it is, unless the path ends in `/`, `.` or `..`.
-fn resolve_root(path: &Path) -> Result<PathBuf> {
-    use std::os::unix::ffi::OsStrExt;
-    let io = |e| Error::io("find", path, e);
-    let bytes = path.as_os_str().as_bytes();
-    let whole =
-        bytes.ends_with(b"/") || bytes.ends_with(b"/.") || bytes.ends_with(b"/..") || path.file_name().is_none();
-    if whole {
-        return path.canonicalize().map_err(io);
-    }
-    let name = path.file_name().ok_or_else(|| Error::Usage(format!("{} is no path", path.display())))?;
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let root = parent.canonicalize().map_err(io)?.join(name);
-    root.symlink_metadata().map_err(io)?;
-    Ok(root)
 }

@@ -1,7 +1,8 @@
 //! Reading tree blobs: any good copy serves, and a copy that is none is remembered as bad.
 
 use super::catalogue::{Catalogue, Loss, Pack, Spot};
-use super::report::{FindingKind as Kind, Findings, describe, lock, twice};
+use super::report::{FindingKind as Kind, Findings, again, describe, lock};
+use crate::egress::Meter;
 use crate::error::{Error, FormatError, Result, StoreError};
 use crate::format::header::BlobKind;
 use crate::format::pack::PREAMBLE_BYTES;
@@ -44,15 +45,16 @@ pub(super) struct TreeBlobs<'a> {
     pub repo: &'a Repository,
     pub catalogue: &'a Catalogue,
     pub findings: &'a Findings<'a>,
+    pub meter: &'a Meter,
     pub read_bytes: AtomicU64,
     seals: Mutex<HashMap<u32, Arc<PackSeal>>>,
     cache: Mutex<Cache>,
 }
 
 impl<'a> TreeBlobs<'a> {
-    pub fn new(repo: &'a Repository, catalogue: &'a Catalogue, findings: &'a Findings<'a>) -> Self {
+    pub fn new(repo: &'a Repository, catalogue: &'a Catalogue, findings: &'a Findings<'a>, meter: &'a Meter) -> Self {
         let (seals, cache, read_bytes) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
-        Self { repo, catalogue, findings, read_bytes, seals, cache }
+        Self { repo, catalogue, findings, meter, read_bytes, seals, cache }
     }
 
     /// A tree blob from any copy that is good. What is wrong with a copy becomes a finding.
@@ -71,7 +73,7 @@ impl<'a> TreeBlobs<'a> {
     /// The blob at this place. If it is not there, the place is marked as bad, so that it is not found again.
     fn copy(&self, spot: &Spot, id: &BlobId) -> Option<Blob> {
         let pack = self.catalogue.packs.get(spot.pack as usize)?;
-        let seal = match twice(|| self.seal(spot.pack, pack)) {
+        let seal = match again(self.findings, |again| self.seal(spot.pack, pack, again)) {
             Ok(seal) => seal,
             Err(error) => {
                 if pack.mark_bad() {
@@ -80,7 +82,7 @@ impl<'a> TreeBlobs<'a> {
                 return None;
             }
         };
-        let segment = match twice(|| self.segment(spot, pack, &seal)) {
+        let segment = match again(self.findings, |again| self.segment(spot, pack, &seal, again)) {
             Ok(segment) => segment,
             Err(error) => {
                 if pack.mark_segment(spot.segment) {
@@ -111,12 +113,12 @@ impl<'a> TreeBlobs<'a> {
         pack.mark_reported();
     }
 
-    fn seal(&self, number: u32, pack: &Pack) -> Result<Arc<PackSeal>> {
+    fn seal(&self, number: u32, pack: &Pack, again: Option<u32>) -> Result<Arc<PackSeal>> {
         if let Some(seal) = lock(&self.seals).get(&number) {
             return Ok(Arc::clone(seal));
         }
         let bad = |e| Error::format(&pack.name, e);
-        let preamble = self.range(pack, 0, PREAMBLE_BYTES)?;
+        let preamble = self.range(pack, 0, PREAMBLE_BYTES, again)?;
         let header = self.repo.pack_header(&preamble, &pack.name)?;
         if header.kind != pack.info.kind.pack() {
             return Err(bad(FormatError::Invalid("it is of another kind than the index says")));
@@ -132,14 +134,14 @@ impl<'a> TreeBlobs<'a> {
         Ok(seal)
     }
 
-    fn segment(&self, spot: &Spot, pack: &Pack, seal: &PackSeal) -> Result<Arc<Vec<u8>>> {
+    fn segment(&self, spot: &Spot, pack: &Pack, seal: &PackSeal, again: Option<u32>) -> Result<Arc<Vec<u8>>> {
         let key = (spot.pack, spot.segment);
         if let Some(found) = lock(&self.cache).segments.get(&key) {
             return Ok(Arc::clone(found));
         }
         let bad = |e| Error::format(format!("segment {} of {}", spot.segment, pack.name), e);
         let place = pack.info.segments.get(usize::from(spot.segment)).ok_or_else(|| bad(FormatError::Truncated))?;
-        let mut buffer = self.range(pack, place.offset, place.stored_bytes as usize)?;
+        let mut buffer = self.range(pack, place.offset, place.stored_bytes as usize, again)?;
         seal.open_segment(spot.segment.into(), &mut buffer).map_err(bad)?;
         let plain = Arc::new(decompress(buffer, place.codec, place.plain_bytes).map_err(bad)?);
         let mut cache = lock(&self.cache);
@@ -156,18 +158,25 @@ impl<'a> TreeBlobs<'a> {
         Ok(plain)
     }
 
-    fn range(&self, pack: &Pack, offset: u64, len_bytes: usize) -> Result<Vec<u8>> {
-        let name = pack.name.to_string();
-        let bytes = self.repo.backend().get_range(&name, offset, len_bytes).map_err(|e| match e {
-            StoreError::NotFound => Error::Missing(name),
-            StoreError::Length { .. } => Error::format(name, FormatError::Truncated),
-            other => Error::store("read", name, other),
-        })?;
+    fn range(&self, pack: &Pack, offset: u64, len_bytes: usize, again: Option<u32>) -> Result<Vec<u8>> {
+        let (backend, name) = (self.repo.backend(), pack.name.to_string());
+        let read = match again {
+            None => backend.get_range(&name, offset, len_bytes).map(Some),
+            Some(again) => backend.get_range_again(&name, offset, len_bytes, again),
+        };
+        let bytes = match read {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Err(Error::format(name, FormatError::Truncated)),
+            Err(StoreError::NotFound) => return Err(Error::Missing(name)),
+            Err(StoreError::Length { .. }) => return Err(Error::format(name, FormatError::Truncated)),
+            Err(other) => return Err(Error::store("read", name, other)),
+        };
         // A store that breaks its promise must not break the check.
         if bytes.len() != len_bytes {
             return Err(Error::format(&pack.name, FormatError::Truncated));
         }
         self.read_bytes.fetch_add(bytes.len() as u64, Relaxed);
+        self.meter.charge(bytes.len() as u64);
         Ok(bytes)
     }
 

@@ -21,6 +21,8 @@ pub(super) enum Scope {
     Blob(u16, u32, BlobKey),
 }
 
+/// Something that is wrong with a pack.
+#[derive(PartialEq, Eq, Debug)]
 pub(super) struct Problem {
     pub scope: Scope,
     pub kind: Kind,

@@ -3,12 +3,11 @@
 use super::blobs::TreeBlobs;
 use super::signed::Snapshot;
 use super::trees::{node_key, right_total};
-use crate::error::{Error, FormatError, Result};
+use crate::error::{FormatError, Result};
 use crate::format::content::{ContentRoot, ListOf, Record, decode_node};
 use crate::format::entry::{Entry, Node, decode_stream};
 use crate::format::header::BlobKind;
 use crate::format::limits;
-use crate::ops::Progress;
 use crate::state::blobs::{BlobKey, key_of};
 use std::collections::HashSet;
 
@@ -24,20 +23,21 @@ struct At {
 /// Finds paths below which something is lost. What is found to be whole is not walked again.
 pub(super) struct Affected<'a> {
     blobs: &'a TreeBlobs<'a>,
-    progress: &'a dyn Progress,
+    /// Whether the egress budget ended it before everything was met.
+    pub cut_short: bool,
     whole: HashSet<BlobKey>,
     path: Vec<u8>,
 }
 
 impl<'a> Affected<'a> {
-    pub fn new(blobs: &'a TreeBlobs<'a>, progress: &'a dyn Progress) -> Self {
-        Self { blobs, progress, whole: HashSet::new(), path: Vec::new() }
+    pub fn new(blobs: &'a TreeBlobs<'a>) -> Self {
+        Self { blobs, cut_short: false, whole: HashSet::new(), path: Vec::new() }
     }
 
     /// Reports the paths of a snapshot that are hit.
     ///
     /// # Errors
-    /// [`Error::Interrupted`].
+    /// [`crate::Error::Interrupted`], [`crate::Error::Aborted`].
     pub fn snapshot(&mut self, snapshot: &Snapshot) -> Result<()> {
         for root in &snapshot.roots {
             self.path.clone_from(&root.path);
@@ -84,8 +84,11 @@ impl<'a> Affected<'a> {
     }
 
     fn directory(&mut self, snapshot: &Snapshot, root: &ContentRoot, depth: usize) -> Result<bool> {
-        if self.progress.cancelled() {
-            return Err(Error::Interrupted);
+        self.blobs.findings.go_on()?;
+        if self.blobs.meter.is_spent() {
+            self.cut_short = true;
+            // Not known to be whole, and not known to be hit.
+            return Ok(false);
         }
         let mut last = Some(Vec::new());
         let single = root.depth == 0 && root.records.len() == 1;

@@ -3,7 +3,6 @@
 use super::catalogue::Catalogue;
 use super::report::{FindingKind as Kind, Findings};
 use super::survey::Survey;
-use crate::format::name::Name;
 use crate::id::ObjectId;
 use crate::repo::statements::Statements;
 use crate::state::State;
@@ -68,42 +67,5 @@ pub(super) fn orphans(
             "no index object names it: a backup that was stopped or is running leaves such packs; a prune removes them"
         };
         findings.note(Kind::Orphan, name, what);
-    }
-}
-
-/// The packs that are to be read whole: their names and sizes, in order. `subset` is the share that is wanted; `seed` decides which.
-pub(super) fn choose(survey: &Survey, subset: Option<f64>, seed: u64) -> Vec<(Name, u64)> {
-    let share = subset.unwrap_or(1.0);
-    let mut chosen: Vec<(Name, u64)> = survey
-        .packs
-        .iter()
-        .filter(|(name, _)| share >= 1.0 || name.id().is_some_and(|id| lot(seed, &id) < share))
-        .map(|(name, size_bytes)| (name.clone(), *size_bytes))
-        .collect();
-    chosen.sort();
-    chosen
-}
-
-/// A number from 0 up to, not including, 1 that the seed and the pack decide.
-fn lot(seed: u64, id: &ObjectId) -> f64 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&seed.to_le_bytes());
-    hasher.update(&id.0);
-    let hash = hasher.finalize();
-    let word = hash.as_bytes().first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-    f64::from(word) / 4_294_967_296.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lots_are_even_and_seeds_differ() {
-        let ids: Vec<ObjectId> = (0..4_000u32).map(|n| ObjectId::of(&n.to_le_bytes())).collect();
-        let chosen = |seed| ids.iter().filter(|id| lot(seed, id) < 0.25).count();
-        assert!((850..1_150).contains(&chosen(1)), "{}", chosen(1));
-        assert!(ids.iter().any(|id| (lot(1, id) < 0.25) != (lot(2, id) < 0.25)));
-        assert!(ids.iter().all(|id| (0.0..1.0).contains(&lot(3, id)) && lot(3, id).to_bits() == lot(3, id).to_bits()));
     }
 }

@@ -4,6 +4,7 @@ use crate::error::{Error, StoreError};
 use crate::id::ObjectId;
 use crate::ops::Progress;
 use std::error::Error as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many findings of one sort are kept; more are only counted.
@@ -33,6 +34,10 @@ pub enum FindingKind {
     Foreign,
     /// The store failed when it was to be read.
     Unreadable,
+    /// It was wrong when first read and right when read again: the way here or a disk failed, not the object.
+    Transient,
+    /// Versions of an object in the store that should not be there: somebody has hidden it or put other bytes over it.
+    Version,
 }
 
 /// Something that was found.
@@ -55,6 +60,38 @@ pub struct AffectedPath {
     pub path: String,
 }
 
+/// How much of the data is verified: read whole, and everything in it right.
+#[derive(Clone, Copy, PartialEq, Debug, Default, serde::Serialize)]
+pub struct Verification {
+    /// Packs verified in this run.
+    pub verified_packs: u64,
+    /// Packs that were to be read and were not, because the egress budget did not allow it.
+    pub unread_packs: u64,
+    /// Packs in the store that this machine does not remember to have been verified.
+    pub never_verified_packs: u64,
+    /// How long ago the pack was verified of which that is longest ago; packs that never were do not count.
+    pub oldest_age_secs: Option<u64>,
+    /// Bytes of packs that were verified in the last 30 days.
+    pub recent_bytes: u64,
+    /// Which share these are of the bytes of all packs, from 0 to 1; none if there are no packs.
+    pub recent_share: Option<f64>,
+    /// Reads that were wrong at first and right when repeated.
+    pub transient_reads: u64,
+}
+
+/// What became of the egress budget.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct Egress {
+    /// The most that this machine may read in the calendar month (UTC).
+    pub limit_bytes: u64,
+    /// What it had read of that before this run.
+    pub used_bytes: u64,
+    /// What this run has read.
+    pub read_bytes: u64,
+    /// Whether it ended the check.
+    pub reached: bool,
+}
+
 /// What a check found.
 #[derive(Clone, PartialEq, Debug, serde::Serialize)]
 pub struct CheckReport {
@@ -72,6 +109,12 @@ pub struct CheckReport {
     pub pack_bytes: u64,
     /// Bytes of packs that were read.
     pub read_bytes: u64,
+    /// How much of the data is verified, and since when.
+    pub verification: Verification,
+    /// The egress budget, if there is one.
+    pub egress: Option<Egress>,
+    /// Whether the egress budget ended the check before all that was asked for was read.
+    pub incomplete: bool,
     /// What is wrong: the first 10,000 findings and a count of the rest.
     pub errors: Vec<Finding>,
     /// What is not wrong, but worth knowing.
@@ -90,12 +133,18 @@ impl CheckReport {
         self.errors.is_empty()
     }
 
-    /// The exit code of a program that ends with this report, as errors have them: 0 if nothing is wrong, 14 if only a newer program can tell,
-    /// 5 if only the store failed, else 4.
+    /// The exit code of a program that ends with this report, as errors have them: 0 if nothing is wrong, 3 if nothing is wrong but the egress budget
+    /// ended it, 14 if only a newer program can tell, 5 if only the store failed, else 4.
     pub fn exit_code(&self) -> u8 {
         let all = |kind| self.errors.iter().all(|f| f.kind == kind);
         match () {
-            () if self.is_sound() => 0,
+            () if self.is_sound() => {
+                if self.incomplete {
+                    3
+                } else {
+                    0
+                }
+            }
             () if all(FindingKind::Newer) => 14,
             () if all(FindingKind::Unreadable) => 5,
             () => 4,
@@ -135,11 +184,57 @@ pub(super) struct Findings<'p> {
     errors: Mutex<Capped<Finding>>,
     notes: Mutex<Capped<Finding>>,
     affected: Mutex<Capped<AffectedPath>>,
+    transient_reads: AtomicU64,
+    ended: Mutex<Option<Error>>,
+    has_ended: AtomicBool,
 }
 
 impl<'p> Findings<'p> {
     pub fn new(progress: &'p dyn Progress) -> Self {
-        Self { progress, errors: Mutex::default(), notes: Mutex::default(), affected: Mutex::default() }
+        let (errors, notes, affected) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (transient_reads, has_ended) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { progress, errors, notes, affected, transient_reads, ended: Mutex::default(), has_ended }
+    }
+
+    /// Keeps an error that makes it useless to go on, the first one; what stands for it among the others.
+    pub fn end(&self, error: Error) -> Error {
+        lock(&self.ended).get_or_insert(error);
+        self.has_ended.store(true, Relaxed);
+        Error::Aborted
+    }
+
+    /// Whether it is useless to go on, or the user wants to stop.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] or [`Error::Aborted`], for which [`Findings::ended`] has the reason.
+    pub fn go_on(&self) -> Result<(), Error> {
+        match () {
+            () if self.has_ended.load(Relaxed) => Err(Error::Aborted),
+            () if self.progress.cancelled() => Err(Error::Interrupted),
+            () => Ok(()),
+        }
+    }
+
+    /// Why it was useless to go on, if it was.
+    ///
+    /// # Errors
+    /// That.
+    pub fn ended(&self) -> Result<(), Error> {
+        lock(&self.ended).take().map_or(Ok(()), Err)
+    }
+
+    /// A read was wrong at first and right when it was repeated.
+    pub fn transient(&self, object: impl ToString) {
+        let object = object.to_string();
+        let what = "it was wrong when first read and right when read again: look at the network, the disk, the memory";
+        self.progress.warn(&format!("{object}: {what}"));
+        self.transient_reads.fetch_add(1, Relaxed);
+        self.note(FindingKind::Transient, object, what);
+    }
+
+    /// How many reads were wrong at first and right when repeated.
+    pub fn transient_reads(&self) -> u64 {
+        self.transient_reads.load(Relaxed)
     }
 
     /// Something is wrong.
@@ -210,10 +305,36 @@ pub(super) fn store_failure(error: &StoreError) -> (FindingKind, String) {
     }
 }
 
-/// Tries a second time what failed, unless only a newer program can do it: a failure may have been one of the way here.
-pub(super) fn twice<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    match attempt() {
-        Err(error) if !matches!(error, Error::Newer { .. }) => attempt(),
-        done => done,
+/// So often is something tried again.
+const AGAIN: u32 = 3;
+
+/// Tries again what failed, unless only a newer program can do it: a failure may have been one of the way here.
+pub(super) fn twice<T>(findings: &Findings<'_>, mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    again(findings, |_| attempt())
+}
+
+/// As [`twice`], for reads that are told which attempt they are: nothing for the first, then 0 and on.
+pub(super) fn again<T>(
+    findings: &Findings<'_>,
+    mut attempt: impl FnMut(Option<u32>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let ends = |error: &Error| matches!(error, Error::Store { source, .. } if source.ends_the_run());
+    let mut said = match attempt(None) {
+        Err(error) if ends(&error) => return Err(findings.end(error)),
+        Err(error) if !matches!(error, Error::Newer { .. } | Error::Interrupted) => error,
+        done => return done,
+    };
+    for number in 0..AGAIN {
+        match attempt(Some(number)) {
+            Ok(done) => {
+                findings.transient(describe(&said).0);
+                return Ok(done);
+            }
+            Err(error) if ends(&error) => return Err(findings.end(error)),
+            Err(error) if number == 0 => said = error,
+            // There may be no other way left: that is no reason.
+            Err(_) => {}
+        }
     }
+    Err(said)
 }

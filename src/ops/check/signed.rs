@@ -3,7 +3,7 @@
 use super::catalogue::Catalogue;
 use super::report::{FindingKind as Kind, Findings, twice};
 use super::survey::Survey;
-use crate::error::{Error, FormatError, Result};
+use crate::error::{FormatError, Result};
 use crate::format::cert::{CertBody, SignerRole};
 use crate::format::index::Index;
 use crate::format::keyfile::Role;
@@ -47,10 +47,8 @@ pub(super) fn indexes(
 ) -> Result<Catalogue> {
     let mut catalogue = Catalogue::default();
     for name in &survey.index {
-        if progress.cancelled() {
-            return Err(Error::Interrupted);
-        }
-        match twice(|| read_index(repo, name, statements, findings)) {
+        findings.go_on()?;
+        match twice(findings, || read_index(repo, name, statements, findings)) {
             Ok(Some(index)) => take(&mut catalogue, name, index, findings),
             Ok(None) => {}
             Err(error) => findings.fault(&error),
@@ -115,10 +113,8 @@ pub(super) fn snapshots(
 ) -> Result<Vec<Snapshot>> {
     let mut found = Vec::new();
     for name in &survey.snapshots {
-        if progress.cancelled() {
-            return Err(Error::Interrupted);
-        }
-        match twice(|| read_snapshot(repo, name, statements, findings)) {
+        findings.go_on()?;
+        match twice(findings, || read_snapshot(repo, name, statements, findings)) {
             Ok(Some(snapshot)) => {
                 if statements.forgotten.contains(&snapshot.id) {
                     findings.note(Kind::Orphan, name, "it is forgotten and still there; the next forget removes it");

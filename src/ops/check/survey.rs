@@ -1,14 +1,14 @@
 //! The listing, and the small objects: configuration, key files, gc objects.
 
 use super::report::{FindingKind as Kind, Findings, describe, twice};
+use crate::backend::OddityKind;
 use crate::error::{Error, Result};
 use crate::format::gc::Gc;
 use crate::format::limits;
 use crate::format::name::Name;
-use crate::id::ObjectId;
 use crate::repo::statements::Statements;
 use crate::repo::{self, Repository};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// What is in the store, by one listing.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub(super) struct Survey {
     pub snapshots: Vec<Name>,
     /// Sizes in bytes.
     pub packs: HashMap<Name, u64>,
+    /// Bytes of all objects that are no packs.
+    pub small_bytes: u64,
 }
 
 impl Survey {
@@ -27,14 +29,7 @@ impl Survey {
     pub fn list(repo: &Repository, findings: &Findings<'_>) -> Result<Self> {
         let mut survey = Self::default();
         let mut visit = |listed: crate::backend::Listed| match Name::parse(&listed.name) {
-            Some(Name::Config) => survey.config = true,
-            Some(name @ Name::Key(_)) => survey.keys.push(name),
-            Some(name @ Name::Gc(_)) => survey.gc.push(name),
-            Some(name @ Name::Index(..)) => survey.index.push(name),
-            Some(name @ Name::Snapshot(..)) => survey.snapshots.push(name),
-            Some(name @ Name::Pack(..)) => {
-                survey.packs.insert(name, listed.size_bytes);
-            }
+            Some(name) => survey.take(name, listed.size_bytes),
             // Unfinished uploads of stores that keep them there (spec 1.4).
             None if listed.name.starts_with("tmp/") => {}
             None => findings.note(
@@ -44,16 +39,40 @@ impl Survey {
             ),
         };
         repo.backend().list("", &mut visit).map_err(|e| Error::store("list", "the repository", e))?;
+        for oddity in repo.backend().oddities() {
+            let what = oddity.to_string();
+            match oddity.kind {
+                // Nothing is lost yet, but nobody who means well does this.
+                OddityKind::Hidden | OddityKind::Shadowed => findings.error(Kind::Version, &oddity.name, what),
+                OddityKind::Surplus => findings.note(Kind::Version, &oddity.name, what),
+            }
+        }
         for names in [&mut survey.keys, &mut survey.gc, &mut survey.index, &mut survey.snapshots] {
             names.sort();
         }
         Ok(survey)
     }
+
+    fn take(&mut self, name: Name, size_bytes: u64) {
+        if !matches!(name, Name::Pack(..)) {
+            self.small_bytes = self.small_bytes.saturating_add(size_bytes);
+        }
+        match name {
+            Name::Config => self.config = true,
+            Name::Key(_) => self.keys.push(name),
+            Name::Gc(_) => self.gc.push(name),
+            Name::Index(..) => self.index.push(name),
+            Name::Snapshot(..) => self.snapshots.push(name),
+            Name::Pack(..) => {
+                self.packs.insert(name, size_bytes);
+            }
+        }
+    }
 }
 
 /// Checks `panther.cbor` as it is in the store now.
 pub(super) fn config(repo: &Repository, findings: &Findings<'_>) {
-    match twice(|| repo::read_config(&**repo.backend())) {
+    match twice(findings, || repo::read_config(&**repo.backend())) {
         Ok((config, _)) if config == *repo.config() => {}
         Ok(_) => {
             findings.error(Kind::Key, Name::Config, "it is another than the one with which the repository was opened")
@@ -66,7 +85,7 @@ pub(super) fn config(repo: &Repository, findings: &Findings<'_>) {
 /// Checks that every key file hashes to its name, and that the one that was opened is still there.
 pub(super) fn keys(repo: &Repository, survey: &Survey, findings: &Findings<'_>) {
     for name in &survey.keys {
-        if let Err(error) = twice(|| repo::get(&**repo.backend(), name, limits::SMALL_OBJECT_BYTES)) {
+        if let Err(error) = twice(findings, || repo::get(&**repo.backend(), name, limits::SMALL_OBJECT_BYTES)) {
             let (object, kind, what) = describe(&error);
             let kind = if kind == Kind::Unreadable { kind } else { Kind::Key };
             findings.error(kind, object, what);
@@ -82,23 +101,10 @@ pub(super) fn keys(repo: &Repository, survey: &Survey, findings: &Findings<'_>) 
 pub(super) fn statements(repo: &Repository, survey: &Survey, findings: &Findings<'_>) -> Statements {
     let mut all = Statements::default();
     for name in &survey.gc {
-        match twice(|| repo.signed(name, |opened| Gc::decode(&opened.plaintext))) {
-            Ok(gc) => add(&mut all, gc),
+        match twice(findings, || repo.signed(name, |opened| Gc::decode(&opened.plaintext))) {
+            Ok(gc) => all.add(gc),
             Err(error) => findings.fault(&error),
         }
     }
     all
-}
-
-/// Unites statements. Unlike [`Repository::statements`] this goes on where a gc object is damaged.
-fn add(all: &mut Statements, gc: Gc) {
-    for (_, packs) in gc.condemned.into_iter().flat_map(|c| c.packs) {
-        all.condemned.extend(packs);
-    }
-    all.forgotten.extend(gc.forgotten);
-    for revoked in gc.revoked {
-        let accepted: HashSet<ObjectId> = revoked.accepted.into_iter().collect();
-        // Where several revoke a key, an object is valid only if each accepts it.
-        all.revoked.entry(revoked.key).and_modify(|both| both.retain(|id| accepted.contains(id))).or_insert(accepted);
-    }
 }

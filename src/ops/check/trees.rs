@@ -27,6 +27,8 @@ pub(super) struct Walk<'a> {
     pub progress: &'a dyn Progress,
     /// Whether anything is lost.
     pub lost: AtomicBool,
+    /// Whether the egress budget ended it before everything was met.
+    pub cut_short: AtomicBool,
     /// Blobs of directory streams.
     streams: Mutex<HashMap<BlobKey, Edges>>,
     /// Nodes of content lists of files, keyed with what their parent says of them.
@@ -61,8 +63,8 @@ struct Visit<'w> {
 
 impl<'a> Walk<'a> {
     pub fn new(blobs: &'a TreeBlobs<'a>, progress: &'a dyn Progress) -> Self {
-        let lost = AtomicBool::new(false);
-        Self { blobs, progress, lost, streams: Mutex::default(), nodes: Mutex::default() }
+        let (lost, cut_short) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { blobs, progress, lost, cut_short, streams: Mutex::default(), nodes: Mutex::default() }
     }
 
     /// Walks what is below a snapshot and was not met below another.
@@ -76,7 +78,14 @@ impl<'a> Walk<'a> {
                 visit.entry(scope, &root.entry, At { region: visit.new_region(), depth: 0 });
             }
         });
-        if self.progress.cancelled() { Err(Error::Interrupted) } else { Ok(()) }
+        self.blobs.findings.go_on()
+    }
+
+    /// Whether to read no more: somebody has stopped it, or the egress budget is used up.
+    fn halted(&self) -> bool {
+        let spent = self.blobs.meter.is_spent();
+        self.cut_short.fetch_or(spent, Relaxed);
+        spent || self.blobs.findings.go_on().is_err()
     }
 
     fn lose(&self, kind: BlobKind, id: &BlobId, loss: Loss) {
@@ -113,6 +122,9 @@ impl<'a> Walk<'a> {
 
     /// Checks the blobs of a file.
     fn file(&self, records: &[Record], depth: u8) {
+        if depth > 0 && self.halted() {
+            return;
+        }
         for record in records.iter().filter(|r| !r.is_hole()) {
             let Some(below) = depth.checked_sub(1) else {
                 if let Err(loss) = self.blobs.catalogue.find(BlobKind::Data, &record.id, Some(record.len_bytes)) {
@@ -174,7 +186,7 @@ impl<'w> Visit<'w> {
     }
 
     fn directory<'s>(&'s self, scope: &Scope<'s>, root: &ContentRoot, at: At) {
-        if self.walk.progress.cancelled() {
+        if self.walk.halted() {
             return;
         }
         if at.depth > limits::DIRECTORY_DEPTH {
@@ -191,6 +203,9 @@ impl<'w> Visit<'w> {
     /// A directory's content list. `last` is the name before it.
     fn list<'s>(&'s self, scope: &Scope<'s>, records: &[Record], depth: u8, single: bool, at: At, last: &mut Vec<u8>) {
         for record in records {
+            if self.walk.halted() {
+                return;
+            }
             let Some(below) = depth.checked_sub(1) else {
                 self.stream(scope, record, single, at, last);
                 continue;

@@ -58,12 +58,16 @@ pub fn table(repo: &Repository, name: &Name) -> (BlobKind, Vec<Segment>) {
 
 /// Fails if a blob lies in two packs, or if an index object does not say of a pack what the pack says itself. Returns how many blobs there are.
 pub fn assert_nothing_twice(sandbox: &Sandbox) -> usize {
-    let repo = open(sandbox);
+    assert_nothing_twice_in(&open(sandbox))
+}
+
+/// As [`assert_nothing_twice`], in any store.
+pub fn assert_nothing_twice_in(repo: &Repository) -> usize {
     let mut packs: HashMap<ObjectId, (BlobKind, Vec<Segment>)> = HashMap::new();
     let mut blobs: HashMap<(u8, BlobId), Name> = HashMap::new();
     let names: Vec<Name> = repo.list("writers/").unwrap().into_iter().map(|(name, _)| name).collect();
     for name in names.iter().filter(|name| matches!(name, Name::Pack(..))) {
-        let (kind, segments) = table(&repo, name);
+        let (kind, segments) = table(repo, name);
         for (id, _) in segments.iter().flat_map(|segment| &segment.blobs) {
             if let Some(other) = blobs.insert((kind.pack() as u8, *id), name.clone()) {
                 panic!("{kind:?} blob {id} is in {other} and in {name}");

@@ -47,10 +47,23 @@ impl Manifest {
         self.0.len()
     }
 
+    /// The bytes of all files, each inode once.
+    pub fn content_bytes(&self) -> u64 {
+        self.0.values().filter(|object| object.same_as.as_ref().is_none()).map(|object| object.size_bytes).sum()
+    }
+
     /// The same without any hole: what is written over may keep zeros where there was a hole.
     pub fn without_holes(&self) -> Self {
         let mut all = self.clone();
         all.0.values_mut().for_each(|object| object.is_sparse = false);
+        all
+    }
+
+    /// The same without what lies at and below `path`.
+    pub fn without(&self, path: &str) -> Self {
+        let below = format!("{path}/").into_bytes();
+        let mut all = self.clone();
+        all.0.retain(|at, _| at != path.as_bytes() && !at.starts_with(&below));
         all
     }
 

@@ -3,12 +3,16 @@
 use super::Outcome;
 use crate::context::Context;
 use crate::open::{self, Place};
-use crate::{b2, secrets};
+use crate::{b2, roles, secrets};
 use panther::backend::Backend;
+use panther::backend::b2::roles::{Purpose, Recipe};
+use panther::backend::b2::{B2Backend, Which};
 use panther::backend::local::LocalBackend;
 use panther::error::StoreError;
 use panther::format::name::Name;
 use panther::id::{ObjectId, RepoId};
+use panther::ops::Progress as _;
+use panther::ops::doctor::refuse_harm;
 use panther::repo::Repository;
 use panther::report::text;
 use panther::{Error, Result};
@@ -29,18 +33,25 @@ struct Body<'a> {
     repository: RepoId,
     location: &'a str,
     key: ObjectId,
+    /// How to make the application keys of all roles, in B2.
+    #[serde(skip_serializing_if = "<[Recipe]>::is_empty")]
+    application_keys: &'a [Recipe],
 }
 
 /// Makes the folder if need be, and the repository in it; a bucket must be there.
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
-    let backend = new_backend(&open::place(context)?, context)?;
+    let place = open::place(context)?;
+    let backend = new_backend(&place, context)?;
     // Before anybody is asked for a passphrase.
     let opener = secrets::new_opener(&context.globals)?;
     let backend = backend.map_or_else(|place| make_folder(&place), Ok)?;
     let location = backend.location();
     let recipient = secrets::recipient(&opener);
     let repo = Repository::init(backend, &recipient, &options.label, secrets::work_factor())?;
-    let body = Body { repository: repo.config().repo, location: &location, key: repo.key_id() };
+    open::remember_new(context, &repo)?;
+    let recipes = roles::recipes(&place, context, &[Purpose::Writing, Purpose::Reading, Purpose::Admin]);
+    let body =
+        Body { repository: repo.config().repo, location: &location, key: repo.key_id(), application_keys: &recipes };
     context.report(body, || {
         format!(
             "made the repository {} at {}\n\
@@ -48,7 +59,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
              `panther key paper` prints a key to keep in a safe place.\n",
             repo.config().repo.short(),
             text::message(&location)
-        )
+        ) + &roles::text(&recipes)
     })?;
     Ok(Outcome::Complete)
 }
@@ -61,10 +72,12 @@ fn new_backend(place: &Place, context: &Context) -> Result<Result<Arc<dyn Backen
         }
         Place::Folder(folder) => Ok(Err(folder.clone())),
         Place::B2(location) => {
-            let backend = b2::open(context, location.clone())?;
+            let backend = Arc::new(b2::open(context, location.clone())?);
+            open::counted(context, backend.clone());
+            look_at_bucket(&backend, context)?;
             match backend.size(&Name::Config.to_string()) {
                 Ok(_) => Err(Error::RepositoryExists(place.to_string())),
-                Err(StoreError::NotFound) => Ok(Ok(Arc::new(backend))),
+                Err(StoreError::NotFound) => Ok(Ok(backend)),
                 Err(error) => Err(Error::store("look into", place, error)),
             }
         }
@@ -74,4 +87,25 @@ fn new_backend(place: &Place, context: &Context) -> Result<Result<Arc<dyn Backen
 fn make_folder(folder: &Path) -> Result<Arc<dyn Backend>> {
     let backend = LocalBackend::create(folder).map_err(|e| Error::store("make", folder.display(), e))?;
     Ok(Arc::new(backend))
+}
+
+/// Refuses a bucket whose lifecycle rules would take the repository apart; warns of what makes it less safe than it could be.
+fn look_at_bucket(backend: &B2Backend, context: &Context) -> Result<()> {
+    let say = |what: &str| context.ui.warn(what);
+    match backend.bucket(Which::Own) {
+        Ok(bucket) => refuse_harm(&bucket, &backend.place().prefix)?.iter().for_each(|line| say(&line.what)),
+        Err(StoreError::Forbidden(_)) => {
+            say("the application key may not see the bucket's settings: no lifecycle rule may concern the repository")
+        }
+        Err(error) => return Err(Error::store("look at", backend.location(), error)),
+    }
+    let account = backend.account(Which::Own).map_err(|e| Error::store("reach", backend.location(), e))?;
+    let lacks = Purpose::Admin.lacks(&account.allowed, context.globals.b2.object_lock_days.is_some());
+    if !lacks.is_empty() {
+        say(&format!(
+            "the application key lacks {}: an admin's key needs that, at the latest to prune",
+            lacks.join(", ")
+        ));
+    }
+    Ok(())
 }
