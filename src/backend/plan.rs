@@ -218,7 +218,7 @@ impl State {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering};

@@ -28,10 +28,15 @@ pub(super) fn compress(plain: Vec<u8>, level: i32, buffers: &Buffers) -> (Codec,
         static CONTEXT: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> = const { RefCell::new(None) };
     }
     let compressed = CONTEXT.with_borrow_mut(|context| {
-        if context.as_ref().is_none_or(|(at, _)| *at != level) {
+        if context.is_none() {
             *context = zstd::bulk::Compressor::new(level).ok().map(|made| (level, made));
         }
-        let (_, compressor) = context.as_mut()?;
+        let (at, compressor) = context.as_mut()?;
+        if *at != level {
+            // The tables stay, which are large.
+            compressor.set_compression_level(level).ok()?;
+            *at = level;
+        }
         let mut out = buffers.take();
         out.reserve(zstd::zstd_safe::compress_bound(plain.len()) + TAG_BYTES);
         compressor.compress_to_buffer(&plain, &mut out).ok()?;
@@ -51,6 +56,9 @@ pub(super) fn compress(plain: Vec<u8>, level: i32, buffers: &Buffers) -> (Codec,
     }
 }
 
+/// What an upload may have handed to the system that has not gone out yet: how far a socket's buffer grows (tcp(7), tcp_wmem).
+const BUFFERED_BYTES: u64 = 4 << 20;
+
 /// Chooses a level for each segment: the highest at which the processor still has the next pack ready before the uplink has nothing to send.
 pub(super) struct Effort {
     /// The level, unless it is to be chosen.
@@ -58,9 +66,13 @@ pub(super) struct Effort {
     backend: Arc<dyn Backend>,
     threads: f64,
     pack_bytes: f64,
-    /// Bytes of packs that were ended, and of uploads when this began.
-    sealed_bytes: AtomicU64,
+    /// What the store had sent when this began.
     sent_before_bytes: u64,
+    /// Bytes of packs that were ended, and of those that are stored.
+    sealed_bytes: AtomicU64,
+    stored_bytes: AtomicU64,
+    /// Packs being uploaded.
+    uploads: AtomicU64,
     measured: Mutex<Measured>,
 }
 
@@ -69,6 +81,7 @@ struct Measured {
     /// By the place in the ladder: seconds a stored byte.
     secs_per_byte: [Option<f64>; LADDER.len()],
     uplink_bytes_per_sec: Option<f64>,
+    /// Since when the uplink has been busy without a pause, and what had gone out then.
     sample: Option<(Instant, u64)>,
 }
 
@@ -81,8 +94,10 @@ impl Effort {
             backend: Arc::clone(backend),
             threads: threads as f64,
             pack_bytes: pack_bytes as f64,
-            sealed_bytes: AtomicU64::new(0),
             sent_before_bytes: backend.usage().up_bytes,
+            sealed_bytes: AtomicU64::new(0),
+            stored_bytes: AtomicU64::new(0),
+            uploads: AtomicU64::new(0),
             measured: Mutex::default(),
         }
     }
@@ -90,6 +105,17 @@ impl Effort {
     /// A pack was ended and waits to be sent.
     pub fn sealed(&self, bytes: u64) {
         self.sealed_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Its upload begins.
+    pub fn began(&self) {
+        self.uploads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Its upload is over.
+    pub fn ended(&self, bytes: u64) {
+        self.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.uploads.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Compresses a segment at the level that is right now.
@@ -104,31 +130,37 @@ impl Effort {
         done
     }
 
-    /// The place in the ladder for a segment now, when the store has sent `sent_bytes` in all.
+    /// The place in the ladder for a segment now, when the store has handed `sent_bytes` in all to the system.
     fn choose(&self, now: Instant, sent_bytes: u64) -> usize {
-        let sent = sent_bytes.saturating_sub(self.sent_before_bytes);
-        let in_hand = self.sealed_bytes.load(Ordering::Relaxed).saturating_sub(sent) as f64;
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let buffered = of(&self.uploads).saturating_mul(BUFFERED_BYTES);
+        let handed = sent_bytes.saturating_sub(self.sent_before_bytes);
+        let gone = handed.saturating_sub(buffered).max(of(&self.stored_bytes));
+        let in_hand = of(&self.sealed_bytes).saturating_sub(gone) as f64;
         let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        match measured.sample {
-            Some((at, before)) if now.saturating_duration_since(at) >= SAMPLE => {
-                let rate = sent.saturating_sub(before) as f64 / (now - at).as_secs_f64();
-                // An uplink with nothing to send says nothing.
-                if in_hand > 0.0 && rate > 0.0 {
-                    let smooth = measured.uplink_bytes_per_sec.map_or(rate, |old| 0.6 * old + 0.4 * rate);
-                    measured.uplink_bytes_per_sec = Some(smooth);
-                }
-                measured.sample = Some((now, sent));
-            }
-            None => measured.sample = Some((now, sent)),
-            _ => {}
-        }
-        let (Some(uplink), Some(base)) = (measured.uplink_bytes_per_sec, measured.secs_per_byte[0]) else { return 0 };
         if in_hand <= 0.0 {
+            // An uplink with nothing to send says nothing, and nothing must keep it waiting.
+            measured.sample = None;
             return 0;
         }
+        let (since, before) = *measured.sample.get_or_insert((now, gone));
+        let time = now.saturating_duration_since(since);
+        if time >= SAMPLE && gone > before {
+            let rate = (gone - before) as f64 / time.as_secs_f64();
+            let smooth = measured.uplink_bytes_per_sec.map_or(rate, |old| 0.5 * old + 0.5 * rate);
+            measured.uplink_bytes_per_sec = Some(smooth);
+            measured.sample = Some((now, gone));
+        }
+        let Some(base) = measured.secs_per_byte[0] else { return 0 };
+        let Some(uplink) = measured.uplink_bytes_per_sec else {
+            // It has been busy with a whole pack for a while: so slow it is at least.
+            return usize::from(in_hand >= self.pack_bytes && time >= SAMPLE);
+        };
         let needed = uplink * AHEAD.max(IN_TIME * self.pack_bytes / in_hand);
         let keeps_up = |step: &usize| {
-            let secs = measured.secs_per_byte[*step].unwrap_or(base * LADDER[*step].1);
+            // Once slow, because something else was running, is not slow for ever.
+            let usual = base * LADDER[*step].1;
+            let secs = measured.secs_per_byte[*step].unwrap_or(usual).min(2.0 * usual);
             self.threads / secs >= needed
         };
         (1..LADDER.len()).rev().find(keeps_up).unwrap_or(0)
@@ -176,6 +208,8 @@ mod tests {
         for _ in 0..20 {
             now += Duration::from_secs(1);
             sent += uplink * MIB;
+            // What is stored has gone out; what is on the way is more than a buffer holds.
+            effort.stored_bytes.store(sent, Ordering::Relaxed);
             effort.sealed_bytes.store(sent + in_hand * MIB, Ordering::Relaxed);
             effort.choose(now, sent);
         }
@@ -202,14 +236,18 @@ mod tests {
     fn what_is_measured_counts_more_than_the_table() {
         let (effort, now) = (auto(), Instant::now());
         effort.took(0, (50 * MIB) as usize, Duration::from_secs(1));
+        effort.sealed(200 * MIB);
+        effort.began();
         effort.choose(now, 0);
-        effort.sealed_bytes.store(200 * MIB, Ordering::Relaxed);
         let later = now + Duration::from_secs(1);
-        let step = effort.choose(later, 2 * MIB);
-        assert!(step > 1);
+        // A buffer has been filled: that is not sent.
+        assert_eq!(effort.choose(later, 4 * MIB), 1);
+        let step = effort.choose(later, 6 * MIB);
+        assert_eq!(step, 4);
         for step in 1..LADDER.len() {
             effort.took(step, MIB as usize, Duration::from_secs(10));
         }
-        assert_eq!(effort.choose(later, 2 * MIB), 0);
+        // But not for ever: nothing would show that it has become faster.
+        assert_eq!(effort.choose(later, 6 * MIB), 3);
     }
 }

@@ -252,14 +252,21 @@ impl<'r> BlobReader<'r> {
         if !backend.is_remote() {
             return;
         }
-        for of_pack in segments.chunk_by(|a, b| a.0 == b.0) {
+        let packs: Vec<&[SegmentId]> = segments.chunk_by(|a, b| a.0 == b.0).collect();
+        // What is wrong with the index is said when it is read.
+        let is_read_out = |of_pack: &&[SegmentId]| {
+            let last = of_pack.last().and_then(|(pack, last)| Some((self.view.pack(*pack).ok()?, last)));
+            last.is_some_and(|(info, last)| usize::from(*last) + 1 == info.segments.len())
+        };
+        let read_out = packs.iter().filter(|of_pack| is_read_out(of_pack)).count();
+        for of_pack in packs {
             let Some((number, _)) = of_pack.first() else { continue };
-            // What is wrong with the index is said when it is read.
             let Ok(info) = self.view.pack(*number) else { continue };
             let unread = |ordinal: &u16| !lock(&self.cache).segments.contains_key(&(*number, *ordinal));
             let ordinals: Vec<u16> = of_pack.iter().map(|(_, ordinal)| *ordinal).filter(unread).collect();
             let is_open = lock(&self.packs).contains_key(number);
-            let ranges = ahead::ranges(&info, &ordinals, is_open);
+            let follows = read_out > usize::from(is_read_out(&of_pack));
+            let ranges = ahead::ranges(&info, &ordinals, is_open, follows);
             backend.will_read(&Name::Pack(info.writer.clone(), info.id).to_string(), &ranges);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Repository;
 use super::commit::Commit;
+use super::compress::Effort;
 use super::packer::SpooledPack;
 use super::writer::Failure;
 use crate::backend::{Body, Slots};
@@ -15,6 +16,7 @@ pub(super) fn upload_all(
     repo: &Repository,
     state: &State,
     slots: &Slots,
+    effort: &Effort,
     packs: &Receiver<SpooledPack>,
     commits: &Sender<Commit>,
     failure: &Failure,
@@ -23,10 +25,12 @@ pub(super) fn upload_all(
         // The slot comes first: who has none must not take a pack away from who has.
         let slot = slots.take();
         let Ok(pack) = packs.recv() else { return };
-        if !failure.is_set()
-            && let Err(error) = upload(repo, state, &pack, commits)
-        {
-            failure.set(error);
+        if !failure.is_set() {
+            effort.began();
+            if let Err(error) = upload(repo, state, &pack, commits) {
+                failure.set(error);
+            }
+            effort.ended(pack.record.size_bytes);
         }
         drop(slot);
     }

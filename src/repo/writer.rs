@@ -293,8 +293,9 @@ pub fn with_writer<T>(
         };
         scope.spawn(move || pack_all(context, &messages, &packs_in, &tickets_in, &counted, &used, failure));
         for _ in 0..slots.most() {
-            let (slots, packs, commits) = (Arc::clone(&slots), packs.clone(), commits_in.clone());
-            scope.spawn(move || upload_all(repo, state, &slots, &packs, &commits, failure));
+            let (slots, effort) = (Arc::clone(&slots), Arc::clone(&effort));
+            let (packs, commits) = (packs.clone(), commits_in.clone());
+            scope.spawn(move || upload_all(repo, state, &slots, &effort, &packs, &commits, failure));
         }
         drop(packs);
         let committer = Committer::new(repo, state, signer, session, dedup, taken_over);

@@ -158,7 +158,7 @@ fn a_token_that_is_never_good_is_no_loop() {
     let store = open(&options(&fake, ""));
     fake.plan(|call| (call.kind != Kind::Authorize).then_some(Fault::BadToken));
     assert!(matches!(store.size("gc/a"), Err(StoreError::Credentials(_))));
-    assert!(fake.counts().all() < 12, "{:?}", fake.counts());
+    assert!(fake.counts().all() <= 20, "{:?}", fake.counts());
 }
 
 #[test]

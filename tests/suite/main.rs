@@ -3,6 +3,7 @@
 
 mod b2_cli;
 mod b2_counts;
+mod b2_effort;
 mod b2_fake;
 mod b2_faults;
 mod b2_keys;

@@ -6,9 +6,6 @@ use super::stop::Stop;
 use crate::error::StoreError;
 use std::time::Duration;
 
-/// So often in a row may a token be refused that was just given.
-const REFUSALS: u32 = 4;
-
 /// What to do between two attempts of one call.
 pub(super) struct Attempts<'a> {
     patience: &'a Patience,
@@ -39,8 +36,7 @@ impl<'a> Attempts<'a> {
         self.refused = if is_token { self.refused + 1 } else { 0 };
         let after = match verdict {
             Verdict::Fatal => return Err(failure.into_error()),
-            Verdict::Authorise if self.refused >= REFUSALS => return Err(failure.into_error()),
-            // The first time a new token is the answer, and no wait.
+            // The first time a new token is the answer, and no wait. One that was just given may be refused, too: then it is a fault like others.
             Verdict::Authorise if self.refused == 1 => return Ok(()),
             Verdict::Authorise => None,
             Verdict::Retry { after, .. } => after,

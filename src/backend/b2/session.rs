@@ -1,7 +1,7 @@
 //! One application key's token: got when it is needed, renewed by one at a time.
 
 use super::credentials::Credential;
-use super::failure::{Failure, Verdict};
+use super::failure::Failure;
 use super::http::Http;
 use super::location::{check_address, is_plain};
 use super::retry::Attempts;
@@ -80,8 +80,10 @@ impl Session {
                     *state = State { account: Some(Arc::clone(&account)), was_authorised: true, failed: None };
                     return Ok(account);
                 }
-                // Here a 401 is about the key.
-                Err(failure) if matches!(failure.verdict(), Verdict::Authorise) => return Err(failure.into_error()),
+                // Here a 401 is about the key, whatever its code.
+                Err(Failure::Status(error)) if error.status == 401 => {
+                    return Err(StoreError::Credentials(io::Error::other(error.to_string())));
+                }
                 Err(failure) => {
                     if let Err(error) = attempts.next(failure).await {
                         if let StoreError::Unreachable(why) = &error {
