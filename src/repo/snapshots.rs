@@ -174,15 +174,14 @@ impl Repository {
         let mut fresh = Vec::new();
         for name in names {
             let Some(id) = name.id() else { continue };
-            // A revocation may concern what was seen before it.
-            let known = if statements.revoked.is_empty() { state.note(&cover_note(&id))? } else { None };
+            let known = state.note(&cover_note(&id, statements))?;
             if let Some(cover) = known.and_then(|bytes| Cover::decode(&bytes).ok()) {
                 listing.snapshots.push(SnapshotHead { id, writer: writer.clone(), cover });
                 continue;
             }
             match self.read_head(name, statements) {
                 Ok(found) => {
-                    fresh.extend(found.iter().map(|head| (cover_note(&id), head.cover.encode())));
+                    fresh.extend(found.iter().map(|head| (cover_note(&id, statements), head.cover.encode())));
                     listing.snapshots.extend(found);
                 }
                 Err(error @ Error::Store { .. }) => return Err(error),
@@ -194,6 +193,14 @@ impl Repository {
         }
         listing.snapshots.sort_by_key(|s| (s.cover.started, s.id));
         Ok(listing)
+    }
+
+    /// Keeps in the state the cover of a manifest that this machine has just written: the next run need not read it.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn remember_head(&self, state: &State, head: &SnapshotHead, statements: &Statements) -> Result<()> {
+        state.set_notes(&[(cover_note(&head.id, statements), head.cover.encode())])
     }
 
     /// Writes a manifest that follows the heads of the writer's chain. Returns its id and cover.
@@ -227,9 +234,24 @@ impl Repository {
     }
 }
 
-/// Under which name a cover is kept in the state.
-fn cover_note(id: &ObjectId) -> Vec<u8> {
-    [b"cover ", &id.0[..]].concat()
+/// Under which name a cover is kept in the state. A revocation may concern what was seen before it: each set of them has its own.
+fn cover_note(id: &ObjectId, statements: &Statements) -> Vec<u8> {
+    let mut note = [b"cover ", &id.0[..]].concat();
+    if !statements.revoked.is_empty() {
+        let mut revoked: Vec<_> = statements.revoked.iter().collect();
+        revoked.sort_by_key(|(key, _)| **key);
+        let mut hasher = blake3::Hasher::new();
+        for (key, accepted) in revoked {
+            let mut accepted: Vec<&ObjectId> = accepted.iter().collect();
+            accepted.sort();
+            hasher.update(key).update(&accepted.len().to_le_bytes());
+            for id in accepted {
+                hasher.update(&id.0);
+            }
+        }
+        note.extend_from_slice(hasher.finalize().as_bytes());
+    }
+    note
 }
 
 /// The manifests that no other names as its predecessor, those with the greatest sequence numbers first, 16 at most (spec 9.1).

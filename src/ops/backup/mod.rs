@@ -223,6 +223,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
             run.refuse_condemned()?;
             let head = repo.write_snapshot(&signer, &memory.chain, started, &options.host, &manifest)?;
             report.snapshot = Some(head.id);
+            repo.remember_head(state, &head, &statements)?;
             state.see(&repo.config().repo, &[(head.id, head.writer.clone())])?;
             past.remember(state, &head, &manifest)?;
         }
