@@ -2,6 +2,7 @@
 
 use super::{Backend, Body, Listed, Oddity, Slots, Usage};
 use crate::error::StoreError;
+use crate::format::time::Time;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -200,6 +201,10 @@ impl<B: Backend> Backend for FaultBackend<B> {
 
     fn put_slots(&self) -> Arc<Slots> {
         self.inner.put_slots()
+    }
+
+    fn stored_at(&self, name: &str) -> Option<Time> {
+        self.inner.stored_at(name)
     }
 
     fn oddities(&self) -> Vec<Oddity> {

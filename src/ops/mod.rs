@@ -10,6 +10,7 @@ pub mod list;
 pub mod local_snapshots;
 pub mod pins;
 pub mod progress;
+pub mod prune;
 pub mod restore;
 pub mod try_it;
 

@@ -66,7 +66,7 @@ pub fn plan(all: &[Stated], named: &HashSet<ObjectId>, now: Time) -> Tidying {
 ///
 /// # Errors
 /// [`Error::Store`]; what is wrong with a gc object.
-pub(super) fn tidy(repo: &Repository, signer: &Signer, named: &HashSet<ObjectId>, now: Time) -> Result<u64> {
+pub(crate) fn tidy(repo: &Repository, signer: &Signer, named: &HashSet<ObjectId>, now: Time) -> Result<u64> {
     let mut all = Vec::new();
     for (name, _) in repo.list("gc/")? {
         let Some(id) = name.id() else { continue };
