@@ -54,6 +54,7 @@ mod format_laws;
 mod generations;
 mod golden;
 mod interrupt;
+mod prune;
 mod restore;
 mod restore_faults;
 mod restore_in_place;

@@ -252,11 +252,13 @@ impl Catalogue {
         })
     }
 
-    /// Whether any blob of a pack is live, by pack; for the names of packs that a snapshot needs.
-    pub fn packs_of_live(&self) -> Vec<bool> {
-        let mut found = vec![false; self.packs.len()];
-        self.live().flat_map(|(copies, _)| copies).for_each(|copy| found[copy.pack as usize] = true);
-        found
+    /// Index objects that a sweep has written name these packs now, and no other does.
+    pub fn renamed(&mut self, written: Vec<(Name, Vec<u32>)>) {
+        for (name, packs) in written {
+            let number = self.indexes.len() as u32;
+            self.indexes.push(IndexObject { name, blobs: 0, superseded: false });
+            packs.iter().for_each(|pack| self.packs[*pack as usize].named_by.push(number));
+        }
     }
 
     fn position(&self, key: &BlobKey, pack: u32) -> Option<usize> {
@@ -267,17 +269,14 @@ impl Catalogue {
     /// Which copies stay, from what `choose` has told.
     pub fn set_kept(&mut self, copies: &[Known]) {
         let places: Vec<usize> = copies.iter().filter_map(|copy| self.position(&copy.key, copy.pack)).collect();
-        places.into_iter().for_each(|at| drop(self.kept.set(at)));
+        for at in places {
+            self.kept.set(at);
+        }
     }
 
     /// Whether the copy of a blob in this pack is one that stays.
     pub fn stays(&self, id: &BlobId, pack: u32) -> bool {
         self.position(&key_of(id), pack).is_some_and(|at| self.kept.get(at))
-    }
-
-    /// How many copies there are.
-    pub fn copies(&self) -> u64 {
-        self.known.len() as u64
     }
 
     /// The facts of all packs.

@@ -29,7 +29,7 @@ use crate::id::{ObjectId, WriterName};
 use crate::ops::forget::{statements, write_gc};
 use crate::ops::{Progress, Totals};
 use crate::prune::sweep::is_removed;
-use crate::prune::{Choice, MarkPlan, MarkRules, MaxUnused, PackFacts, choose, needed, plan};
+use crate::prune::{MarkPlan, MarkRules, MaxUnused, PackFacts, choose, needed, plan};
 use crate::repo::Repository;
 use crate::repo::reader::BlobReader;
 use crate::state::State;
@@ -194,7 +194,9 @@ fn run(repo: &Repository, state: &State, options: &PruneOptions, progress: &dyn 
     report.of_sweep(&facts, &removed, &needed);
     if !options.dry_run {
         let sweep = Sweep { repo, survey: &judged.survey, catalogue: &judged.catalogue, removed: &removed, progress };
-        report.swept(&sweep.run()?);
+        let swept = sweep.run()?;
+        report.swept(&swept);
+        judged.catalogue.renamed(swept.written);
     }
     for (pack, _) in facts.iter_mut().zip(&removed).filter(|(_, goes)| **goes) {
         (pack.listed, pack.named) = (false, false);
@@ -211,8 +213,8 @@ fn run(repo: &Repository, state: &State, options: &PruneOptions, progress: &dyn 
         egress_left_bytes: allowance.map(|a| a.left_bytes().saturating_sub(read_bytes)),
         repack_small: options.repack_small,
     };
-    let (choice, marked) = mark(&mut judged.catalogue, &facts, &rules);
-    report.of_plan(&facts, &choice, &marked);
+    let marked = mark(&mut judged.catalogue, &facts, &rules);
+    report.of_plan(&facts, &marked);
     let condemned_bytes = marked.unused_bytes + marked.repack_bytes - marked.rewritten_bytes;
     if condemned_bytes > stored_bytes / 2 && stored_bytes >= LARGE_BYTES && !options.large && !options.dry_run {
         return Err(Error::Usage(format!(
@@ -254,7 +256,7 @@ fn run(repo: &Repository, state: &State, options: &PruneOptions, progress: &dyn 
 }
 
 /// Which copies stay, and what is to be condemned.
-fn mark(catalogue: &mut Catalogue, facts: &[PackFacts], rules: &MarkRules) -> (Choice, MarkPlan) {
+fn mark(catalogue: &mut Catalogue, facts: &[PackFacts], rules: &MarkRules) -> MarkPlan {
     // Only what is repacked must be known copy by copy.
     let choice = choose(|| catalogue.live(), facts, |pack| rules.is_young(pack), |_| {});
     let plan = plan(facts, &choice, rules);
@@ -269,7 +271,7 @@ fn mark(catalogue: &mut Catalogue, facts: &[PackFacts], rules: &MarkRules) -> (C
         choose(|| catalogue.live(), facts, |pack| rules.is_young(pack), &mut keep);
         catalogue.set_kept(&kept);
     }
-    (choice, plan)
+    plan
 }
 
 /// The gc object that condemns these packs; nothing if there are none that are not condemned yet.

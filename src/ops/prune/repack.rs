@@ -83,7 +83,7 @@ impl Repack<'_> {
         let done = with_writer(self.repo, self.state, &signer, session, &dedup, Vec::new(), &options, |blobs| {
             let mut wanted: BTreeSet<u32> = packs.iter().copied().collect();
             let objects: BTreeSet<u32> =
-                packs.iter().filter_map(|n| self.catalogue.packs[*n as usize].named_by.first().copied()).collect();
+                packs.iter().filter_map(|n| self.catalogue.packs[*n as usize].named_by.last().copied()).collect();
             for object in objects {
                 let name = &self.catalogue.indexes[object as usize].name;
                 let Some((index, _)) = read_index(self.repo, self.survey, name)? else { continue };

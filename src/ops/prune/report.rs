@@ -4,7 +4,7 @@ use super::sweep::Swept;
 use crate::backend::Tidied;
 use crate::format::time::Time;
 use crate::id::ObjectId;
-use crate::prune::{Choice, MarkPlan, PackFacts};
+use crate::prune::{MarkPlan, PackFacts};
 use serde::Serialize;
 
 /// What a prune has done; of a dry run, what one would do now.
@@ -103,12 +103,12 @@ impl PruneReport {
 
     pub(super) fn swept(&mut self, swept: &Swept) {
         (self.removed_packs, self.removed_bytes) = (swept.removed_packs, swept.removed_bytes);
-        self.written_index_objects += swept.written_index_objects;
+        self.written_index_objects += swept.written.len() as u64;
         self.removed_index_objects += swept.removed_index_objects;
     }
 
     /// As planned; what was repacked in the end, and condemned, is said later.
-    pub(super) fn of_plan(&mut self, facts: &[PackFacts], _choice: &Choice, plan: &MarkPlan) {
+    pub(super) fn of_plan(&mut self, facts: &[PackFacts], plan: &MarkPlan) {
         (self.young_packs, self.young_bytes) = (plan.young_packs, plan.young_bytes);
         (self.unused_bytes, self.limited) = (plan.left_unused_bytes, plan.limited);
         self.repacked_packs = plan.repack.len() as u64;

@@ -16,7 +16,7 @@ use crate::prune::sweep::LISTING_SECS;
 use crate::repo::Repository;
 use crate::seal::{self, Signer};
 use crate::state::State;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// Index objects are put together up to so many blobs.
 const JOINED_BLOBS: u64 = 300_000;
@@ -32,10 +32,9 @@ const JOINED_PACKS: usize = 20_000;
 pub(super) struct Swept {
     pub removed_packs: u64,
     pub removed_bytes: u64,
-    pub written_index_objects: u64,
     pub removed_index_objects: u64,
-    /// The names of index objects that are gone now.
-    pub gone: BTreeSet<Name>,
+    /// What was written, with the numbers of the packs in it.
+    pub written: Vec<(Name, Vec<u32>)>,
 }
 
 /// Carries a sweep out.
@@ -113,10 +112,8 @@ impl Sweep<'_> {
             // What replaces these is there and was read.
             for number in chosen.iter().chain(&superseded) {
                 self.go_on()?;
-                let name = of(number).name.clone();
-                remove(self.repo, &name)?;
+                remove(self.repo, &of(number).name)?;
                 swept.removed_index_objects += 1;
-                swept.gone.insert(name);
             }
         }
         Ok(())
@@ -137,26 +134,29 @@ impl Sweep<'_> {
                 }
             }
             if joint.blobs >= JOINED_BLOBS || joint.packs.len() >= JOINED_PACKS {
-                swept.written_index_objects += u64::from(self.write(&signer, &mut joint)?);
+                self.write(&signer, &mut joint, swept)?;
             }
             self.progress.advance(1, 0);
         }
-        swept.written_index_objects += u64::from(self.write(&signer, &mut joint)?);
+        self.write(&signer, &mut joint, swept)?;
         Ok(())
     }
 
-    /// Writes what was put together; nothing where nothing is left to be named. Whether it wrote.
-    fn write(&self, signer: &Signer, joint: &mut Joint) -> Result<bool> {
+    /// Writes what was put together; nothing where nothing is left to be named.
+    fn write(&self, signer: &Signer, joint: &mut Joint, swept: &mut Swept) -> Result<()> {
         let Joint { packs, superseded, .. } = std::mem::take(joint);
         if packs.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
-        let packs = packs.into_values().collect();
+        let packs: Vec<PackRecord> = packs.into_values().collect();
+        let numbers = packs.iter().filter_map(|p| self.catalogue.number_of(&p.writer, &p.id)).collect();
         let plaintext = Index { packs, superseded }.encode();
         let epoch = self.repo.keys().current_epoch();
         let object = signer.seal(Kind::Index, epoch, plaintext, &mut seal::system_random());
-        self.repo.put(&Name::Index(signer.writer().clone(), ObjectId::of(&object)), &object)?;
-        Ok(true)
+        let name = Name::Index(signer.writer().clone(), ObjectId::of(&object));
+        self.repo.put(&name, &object)?;
+        swept.written.push((name, numbers));
+        Ok(())
     }
 }
 
