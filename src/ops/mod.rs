@@ -13,5 +13,6 @@ pub mod progress;
 pub mod prune;
 pub mod restore;
 pub mod try_it;
+pub mod undelete;
 
 pub use progress::{Progress, Silent, Totals};

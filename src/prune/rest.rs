@@ -5,6 +5,8 @@ use std::collections::HashSet;
 
 /// A last look that is older than this by the time the manifest is written is repeated.
 pub const LOOK_SECS: u64 = 3_600;
+/// If the manifest is confirmed later than this after the last look, the writer looks back.
+pub const LOOK_BACK_SECS: u64 = 60;
 /// A session that is older than this looks whether its packs are still listed.
 pub const SESSION_SECS: u64 = 12 * 3_600;
 

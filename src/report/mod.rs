@@ -9,6 +9,7 @@ pub mod keys;
 pub mod local_snapshots;
 pub mod ls;
 pub mod progress;
+pub mod prune;
 pub mod restore;
 pub mod settings;
 pub mod snapshots;

@@ -5,12 +5,14 @@ use super::{Made, Run, add_stats};
 use crate::error::{Error, Result};
 use crate::format::time::Time;
 use crate::id::ObjectId;
+use crate::prune::rest::{LOOK_BACK_SECS, LOOK_SECS, Look, SESSION_SECS, last_look};
 use crate::repo::dedup::Dedup;
+use crate::repo::statements::Statements;
 use crate::repo::writer::WriteStats;
-use crate::prune::rest::{LOOK_SECS, Look, SESSION_SECS, last_look};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// So often the source is read again because packs were condemned meanwhile.
 const PASSES: u32 = 5;
@@ -90,34 +92,48 @@ impl Run<'_> {
         Ok((made, stats))
     }
 
-    /// The last look: gc objects, then index objects; and packs, if the session began long ago.
+    /// The last look: gc objects; if the session began long ago also index objects, which a sweep may have replaced, and packs. A gc object lives for a day at
+    /// least, so that a short session cannot have missed one.
     fn look(&self, memory: &mut Memory, basis: &mut Basis) -> Result<Look> {
+        if later(basis.began, SESSION_SECS) >= Time::now() {
+            let statements = self.statements_now()?;
+            let unusable = unusable(self.state, &statements, &memory.lost_packs)?;
+            let none = HashSet::new();
+            let look = last_look(&basis.unusable, &unusable, &none, &none);
+            return self.go_by(basis, unusable, look);
+        }
         let survey = self.repo.survey()?;
         let statements = self.repo.statements_of(&survey.gc, self.state)?;
         let named = survey.index.iter().filter_map(|(name, _)| name.id()).collect();
         let synced = self.repo.sync_listed(self.state, Some(self.signer.writer()), &statements, survey.index)?;
-        if basis.began.plus(std::time::Duration::from_secs(SESSION_SECS)) < Time::now() {
-            let (_, lost) = self.repo.vanished_packs(self.state, &statements, self.signer.writer())?;
-            memory.lost_packs.extend(lost);
-        }
+        let (_, lost) = self.repo.vanished_packs(self.state, &statements, self.signer.writer())?;
+        memory.lost_packs.extend(lost);
         let unusable = unusable(self.state, &statements, &memory.lost_packs)?;
         let look = last_look(&basis.unusable, &unusable, &basis.named, &named);
         basis.named = self.state.index_objects()?;
-        if synced.rebuilt || look == Look::Changed {
+        self.go_by(basis, unusable, if synced.rebuilt { Look::Changed } else { look })
+    }
+
+    fn statements_now(&self) -> Result<Statements> {
+        let listed: Vec<_> = self.repo.list("gc/")?.into_iter().map(|(name, _)| name).collect();
+        self.repo.statements_of(&listed, self.state)
+    }
+
+    fn go_by(&self, basis: &mut Basis, unusable: HashSet<ObjectId>, look: Look) -> Result<Look> {
+        if look == Look::Changed {
             self.state.note_unusable(&unusable)?;
             basis.unusable.extend(unusable);
-            return Ok(Look::Changed);
         }
-        Ok(Look::Same)
+        Ok(look)
     }
 
     /// Whether a last look is too old for a manifest to be written by it.
     pub fn is_stale(looked_at: Time) -> bool {
-        looked_at.plus(std::time::Duration::from_secs(LOOK_SECS)) < Time::now()
+        later(looked_at, LOOK_SECS) < Time::now()
     }
 
-    /// The look back: what was condemned while the manifest was on its way is stored anew, so that the packs can go. The snapshot is safe in any case: a sweep
-    /// leaves alone what it needs. Whether anything was stored.
+    /// The look back, if the manifest took its time: what was condemned meanwhile is stored anew, so that the packs can go. The snapshot is safe in any case: a
+    /// sweep leaves alone what it needs. Whether anything was stored.
     ///
     /// # Errors
     /// As [`Run::store_all`].
@@ -127,17 +143,22 @@ impl Run<'_> {
         basis: &mut Basis,
         roots: &[PathBuf],
         session: &mut u32,
+        looked_at: Time,
     ) -> Result<Option<WriteStats>> {
-        let listed: Vec<_> = self.repo.list("gc/")?.into_iter().map(|(name, _)| name).collect();
-        let statements = self.repo.statements_of(&listed, self.state)?;
-        let unusable = unusable(self.state, &statements, &memory.lost_packs)?;
+        if later(looked_at, LOOK_BACK_SECS) >= Time::now() {
+            return Ok(None);
+        }
+        let unusable = unusable(self.state, &self.statements_now()?, &memory.lost_packs)?;
         if unusable.is_subset(&basis.unusable) {
             return Ok(None);
         }
-        self.state.note_unusable(&unusable)?;
-        basis.unusable.extend(unusable);
+        self.go_by(basis, unusable, Look::Changed)?;
         Ok(Some(self.store_again(memory, basis, roots, session)?.1))
     }
+}
+
+fn later(time: Time, secs: u64) -> Time {
+    time.plus(Duration::from_secs(secs))
 }
 
 impl Made {

@@ -230,7 +230,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
             repo.remember_head(state, &head, &statements)?;
             state.see(&repo.config().repo, &[(head.id, head.writer.clone())])?;
             past.remember(state, &head, &manifest)?;
-            match run.look_back(&mut memory, &mut basis, &roots, &mut session) {
+            match run.look_back(&mut memory, &mut basis, &roots, &mut session, looked_at) {
                 Ok(None) => {}
                 Ok(Some(more)) => {
                     look::add(&mut stats, &more);

@@ -1,6 +1,6 @@
 //! All copies of all blobs, in 24 bytes each, and which blobs snapshots reach.
 
-use super::survey::Survey;
+use super::survey::{ListedPack, Survey};
 use crate::error::{Error, FormatError, Result};
 use crate::format::cert::SignerRole;
 use crate::format::header::BlobKind;
@@ -259,6 +259,20 @@ impl Catalogue {
             self.indexes.push(IndexObject { name, blobs: 0, superseded: false });
             packs.iter().for_each(|pack| self.packs[*pack as usize].named_by.push(number));
         }
+    }
+
+    /// The condemned packs that have a copy of a live blob.
+    pub fn condemned_of_live(&self) -> Vec<ObjectId> {
+        let mut found = vec![false; self.packs.len()];
+        self.live().flat_map(|(copies, _)| copies).for_each(|copy| found[copy.pack as usize] = true);
+        let hit = self.packs.iter().zip(found).filter(|(pack, found)| *found && pack.facts.condemned);
+        hit.map(|(pack, _)| pack.id).collect()
+    }
+
+    /// Which packs are there by another listing.
+    pub fn listed_again(&mut self, packs: &[ListedPack]) {
+        let there: HashSet<ObjectId> = packs.iter().map(|pack| pack.id).collect();
+        self.packs.iter_mut().for_each(|pack| pack.facts.listed = there.contains(&pack.id));
     }
 
     fn position(&self, key: &BlobKey, pack: u32) -> Option<usize> {
