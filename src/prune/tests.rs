@@ -4,7 +4,6 @@ use super::plan::{MarkRules, MaxUnused};
 use super::rest::{Look, last_look};
 use super::*;
 use crate::format::time::Time;
-use crate::id::ObjectId;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::HashSet;
@@ -162,11 +161,12 @@ fn small_packs_are_put_together_when_there_are_many() {
 
 #[test]
 fn the_last_look() {
-    let ids = |list: &[u8]| list.iter().map(|n| ObjectId([*n; 32])).collect::<HashSet<_>>();
-    assert_eq!(last_look(&ids(&[1]), &ids(&[1]), &ids(&[5]), &ids(&[5, 6])), Look::Same);
-    assert_eq!(last_look(&ids(&[1, 2]), &ids(&[1]), &ids(&[]), &ids(&[])), Look::Same);
-    assert_eq!(last_look(&ids(&[1]), &ids(&[1, 2]), &ids(&[]), &ids(&[])), Look::Changed);
-    assert_eq!(last_look(&ids(&[]), &ids(&[]), &ids(&[5]), &ids(&[6])), Look::Changed);
+    assert_eq!(last_look(false, false), Look::Same);
+    assert_eq!((last_look(true, false), last_look(false, true)), (Look::Changed, Look::Changed));
+    assert!(!rest::is_long(12 * 3_600) && rest::is_long(12 * 3_600 + 1));
+    assert!(!rest::is_stale(3_600) && rest::is_stale(3_601));
+    assert!(!rest::looks_back(60) && rest::looks_back(61));
+    assert!(rest::is_good(true, false) && !rest::is_good(true, true) && !rest::is_good(false, false));
 }
 
 fn facts() -> impl Strategy<Value = PackFacts> {

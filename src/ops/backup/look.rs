@@ -5,14 +5,13 @@ use super::{Made, Run, add_stats};
 use crate::error::{Error, Result};
 use crate::format::time::Time;
 use crate::id::ObjectId;
-use crate::prune::rest::{LOOK_BACK_SECS, LOOK_SECS, Look, SESSION_SECS, last_look};
+use crate::prune::rest::{Look, is_long, is_stale, last_look, looks_back};
 use crate::repo::dedup::Dedup;
 use crate::repo::statements::Statements;
 use crate::repo::writer::WriteStats;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::Duration;
 
 /// So often the source is read again because packs were condemned meanwhile.
 const PASSES: u32 = 5;
@@ -95,23 +94,23 @@ impl Run<'_> {
     /// The last look: gc objects; if the session began long ago also index objects, which a sweep may have replaced, and packs. A gc object lives for a day at
     /// least, so that a short session cannot have missed one.
     fn look(&self, memory: &mut Memory, basis: &mut Basis) -> Result<Look> {
-        if later(basis.began, SESSION_SECS) >= Time::now() {
+        if !is_long(secs_since(basis.began)) {
             let statements = self.statements_now()?;
             let unusable = unusable(self.state, &statements, &memory.lost_packs)?;
-            let none = HashSet::new();
-            let look = last_look(&basis.unusable, &unusable, &none, &none);
+            let look = last_look(!unusable.is_subset(&basis.unusable), false);
             return self.go_by(basis, unusable, look);
         }
         let survey = self.repo.survey()?;
         let statements = self.repo.statements_of(&survey.gc, self.state)?;
-        let named = survey.index.iter().filter_map(|(name, _)| name.id()).collect();
+        let named: HashSet<ObjectId> = survey.index.iter().filter_map(|(name, _)| name.id()).collect();
         let synced = self.repo.sync_listed(self.state, Some(self.signer.writer()), &statements, survey.index)?;
         let (_, lost) = self.repo.vanished_packs(self.state, &statements, self.signer.writer())?;
         memory.lost_packs.extend(lost);
         let unusable = unusable(self.state, &statements, &memory.lost_packs)?;
-        let look = last_look(&basis.unusable, &unusable, &basis.named, &named);
+        let went = synced.rebuilt || !basis.named.is_subset(&named);
+        let look = last_look(!unusable.is_subset(&basis.unusable), went);
         basis.named = self.state.index_objects()?;
-        self.go_by(basis, unusable, if synced.rebuilt { Look::Changed } else { look })
+        self.go_by(basis, unusable, look)
     }
 
     fn statements_now(&self) -> Result<Statements> {
@@ -128,8 +127,8 @@ impl Run<'_> {
     }
 
     /// Whether a last look is too old for a manifest to be written by it.
-    pub fn is_stale(looked_at: Time) -> bool {
-        later(looked_at, LOOK_SECS) < Time::now()
+    pub fn is_too_late(looked_at: Time) -> bool {
+        is_stale(secs_since(looked_at))
     }
 
     /// The look back, if the manifest took its time: what was condemned meanwhile is stored anew, so that the packs can go. The snapshot is safe in any case: a
@@ -145,7 +144,7 @@ impl Run<'_> {
         session: &mut u32,
         looked_at: Time,
     ) -> Result<Option<WriteStats>> {
-        if later(looked_at, LOOK_BACK_SECS) >= Time::now() {
+        if !looks_back(secs_since(looked_at)) {
             return Ok(None);
         }
         let unusable = unusable(self.state, &self.statements_now()?, &memory.lost_packs)?;
@@ -157,8 +156,9 @@ impl Run<'_> {
     }
 }
 
-fn later(time: Time, secs: u64) -> Time {
-    time.plus(Duration::from_secs(secs))
+/// By the clock that runs while the machine sleeps.
+fn secs_since(time: Time) -> i64 {
+    Time::now().secs.saturating_sub(time.secs)
 }
 
 impl Made {

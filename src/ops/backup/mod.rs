@@ -220,7 +220,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         if !(options.skip_if_unchanged && unchanged) {
             progress.stage("write the snapshot", Totals::default());
             let manifest = manifest_of(options, made.roots, made.summary, parent)?;
-            if Run::is_stale(looked_at) {
+            if Run::is_too_late(looked_at) {
                 // The machine was asleep.
                 let what = "an hour has passed since the last look at what is condemned: run it again, it carries on where it stopped";
                 return Err(Error::Usage(what.into()));
