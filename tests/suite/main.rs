@@ -57,6 +57,7 @@ mod interrupt;
 mod prune;
 mod prune_backup;
 mod prune_faults;
+mod prune_loop;
 mod prune_sim;
 mod restore;
 mod restore_faults;
