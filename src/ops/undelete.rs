@@ -173,9 +173,10 @@ impl Work<'_> {
         report.needed_packs = hit.intersection(&now.condemned).count() as u64;
         catalogue.listed_again(&survey::packs(self.repo, &self.repo.writers()?)?);
         let (_, lost) = needed(catalogue.live().map(|(copies, _)| copies), &catalogue.facts());
-        let gone = chosen.values().map(|found| found.snapshot.name()).find(|name| {
-            matches!(self.repo.backend().size(&name.to_string()), Err(StoreError::NotFound))
-        });
+        let gone = chosen
+            .values()
+            .map(|found| found.snapshot.name())
+            .find(|name| matches!(self.repo.backend().size(&name.to_string()), Err(StoreError::NotFound)));
         if lost > 0 || gone.is_some() {
             let forgotten = ids.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
             write_gc(self.repo, self.signer, &Gc { created: Time::now(), forgotten, ..Gc::default() })?;

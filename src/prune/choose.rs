@@ -59,7 +59,8 @@ where
         keep(copy);
     };
     for (copies, groups) in live() {
-        let trusted = |trust: Trust| copies.iter().filter(is_good).filter(move |c| of(c).is_some_and(|p| p.trust == trust));
+        let trusted =
+            |trust: Trust| copies.iter().filter(is_good).filter(move |c| of(c).is_some_and(|p| p.trust == trust));
         if let Some(best) = trusted(Trust::All).max_by_key(rank) {
             stays(best, &mut choice);
             continue;

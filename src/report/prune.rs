@@ -119,7 +119,8 @@ pub fn undelete_text(report: &UndeleteReport) -> String {
     out += &format!("{} no longer condemned\n", units::things(report.taken_back_packs, "pack is", "packs are"));
     if report.needed_packs > 0 {
         let count = units::things(report.needed_packs, "pack stays", "packs stay");
-        out += &format!("{count} condemned, and will be left alone: the next prune stores anew what is needed of them\n");
+        out +=
+            &format!("{count} condemned, and will be left alone: the next prune stores anew what is needed of them\n");
     }
     out
 }

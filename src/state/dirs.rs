@@ -321,7 +321,9 @@ impl DirView {
         let found = self.table.get(key).map_err(|e| self.failed(e))?;
         Ok(found.is_some_and(|value| {
             unguarded(key, value.value()).and_then(decode_head).is_some_and(|(session, needs, old)| {
-                old == children && session >= self.doubted_before && self.broken.get(&session).is_none_or(|mark| mark.covers(&needs))
+                old == children
+                    && session >= self.doubted_before
+                    && self.broken.get(&session).is_none_or(|mark| mark.covers(&needs))
             })
         }))
     }

@@ -59,6 +59,7 @@ mod prune_backup;
 mod prune_faults;
 mod prune_loop;
 mod prune_sim;
+mod prune_years;
 mod restore;
 mod restore_faults;
 mod restore_in_place;

@@ -96,7 +96,11 @@ fn what_is_forgotten_goes_after_the_grace_time() {
     assert_eq!((early.removed_packs, early.condemned_packs), (0, 0), "{early:?}");
     assert_eq!(early.waiting_packs, marked.condemned_packs);
     let swept = prune_in(&lab, 38);
-    assert_eq!((swept.removed_packs, swept.removed_bytes), (marked.condemned_packs, marked.condemned_bytes), "{swept:?}");
+    assert_eq!(
+        (swept.removed_packs, swept.removed_bytes),
+        (marked.condemned_packs, marked.condemned_bytes),
+        "{swept:?}"
+    );
     assert!(swept.removed_index_objects >= 1);
     let total: u64 = stored(&lab).0.iter().map(|name| lab.repo.backend().size(name).unwrap()).sum();
     assert!(total < (4 << 20) + (100 << 10), "{total} bytes are left of 4 MiB that are needed");

@@ -123,7 +123,11 @@ fn a_night_after_packs_were_condemned_looks_only_once() {
     assert_rests_on_none(&lab, &[]);
     // The index objects were replaced: everything is looked up, and nothing is read or stored.
     let fourth = lab.backup();
-    assert_eq!((fourth.summary.read_bytes, fourth.summary.data_blobs, fourth.summary.tree_blobs), (0, 0, 0), "{fourth:?}");
+    assert_eq!(
+        (fourth.summary.read_bytes, fourth.summary.data_blobs, fourth.summary.tree_blobs),
+        (0, 0, 0),
+        "{fourth:?}"
+    );
     assert_eq!(fourth.summary.files_unchanged, 45);
     assert_sound(&lab);
 }

@@ -78,7 +78,10 @@ impl Loops {
             let manifest = Manifest::of(&self.sandbox.path(&source).canonicalize().unwrap());
             let command = self.command(machine, &["backup", &source, "--host", machine, "--json", "-q"]);
             if let Some(report) = self.either(&mut chance, command, &[0, 3]) {
-                assert!(report["snapshot"].is_string() && report["unreadable"].as_array().unwrap().is_empty(), "{report}");
+                assert!(
+                    report["snapshot"].is_string() && report["unreadable"].as_array().unwrap().is_empty(),
+                    "{report}"
+                );
                 self.tally.backups.fetch_add(1, Relaxed);
                 let id = report["snapshot"].as_str().unwrap().to_owned();
                 self.made.lock().unwrap().insert(id, (source.clone(), manifest));

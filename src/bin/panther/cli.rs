@@ -2,7 +2,8 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    backup, check, config, doctor, forget, init, key, ls, pin, prune, restore, snapshot, snapshots, try_it, undelete, usage,
+    backup, check, config, doctor, forget, init, key, ls, pin, prune, restore, snapshot, snapshots, try_it, undelete,
+    usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};

@@ -138,7 +138,12 @@ mod tests {
             let now = Time { secs: start + night * DAY_SECS, nanos: 0 };
             for _ in 0..5 {
                 next += 1;
-                let statement = Stated { id: id(1 << 40 | next), created: now, forgotten: BTreeSet::from([id(next)]), kept: BTreeSet::from([id(next)]) };
+                let statement = Stated {
+                    id: id(1 << 40 | next),
+                    created: now,
+                    forgotten: BTreeSet::from([id(next)]),
+                    kept: BTreeSet::from([id(next)]),
+                };
                 forgotten_at.push((id(next), night));
                 all.push(statement);
                 let Tidying { join, keep, remove } = plan(&all, &named, now);

@@ -155,7 +155,8 @@ pub(super) fn resume(repo: &Repository, state: &State, condemned: &HashSet<Objec
     }
     // gc/ was listed before: a pack that is confirmed long ago may have been condemned as an orphan (spec 11.3, 2).
     let names: Vec<String> = left.iter().map(|p| Name::Pack(p.writer.clone(), p.id).to_string()).collect();
-    let sizes = repo.backend().sizes(&names).map_err(|e| Error::store("look for packs at", repo.backend().location(), e))?;
+    let sizes =
+        repo.backend().sizes(&names).map_err(|e| Error::store("look for packs at", repo.backend().location(), e))?;
     let mut folders: BTreeMap<_, BTreeMap<ObjectId, PackRecord>> = BTreeMap::new();
     let mut gone = Vec::new();
     for (pack, size_bytes) in left.into_iter().zip(sizes) {

@@ -93,9 +93,7 @@ pub(crate) fn packs(repo: &Repository, writers: &[WriterName]) -> Result<Vec<Lis
 
 fn list(repo: &Repository, prefix: &str) -> Result<Vec<Listed>> {
     let mut found = Vec::new();
-    repo.backend()
-        .list(prefix, &mut |listed| found.push(listed))
-        .map_err(|e| Error::store("list", prefix, e))?;
+    repo.backend().list(prefix, &mut |listed| found.push(listed)).map_err(|e| Error::store("list", prefix, e))?;
     found.sort();
     Ok(found)
 }

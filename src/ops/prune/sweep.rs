@@ -125,7 +125,9 @@ impl Sweep<'_> {
         for number in objects {
             self.go_on()?;
             let name = &self.catalogue.indexes[*number as usize].name;
-            let (Some((index, role)), Some(id)) = (read_index(self.repo, self.survey, name)?, name.id()) else { continue };
+            let (Some((index, role)), Some(id)) = (read_index(self.repo, self.survey, name)?, name.id()) else {
+                continue;
+            };
             joint.superseded.push(id);
             for record in index.packs {
                 let number = self.catalogue.number_of(&record.writer, &record.id);

@@ -115,7 +115,10 @@ pub fn segments() -> impl Strategy<Value = Vec<Segment>> {
 
 pub fn index() -> impl Strategy<Value = Index> {
     let kind = prop_oneof![Just(BlobKind::Data), Just(BlobKind::Tree)];
-    let later = prop_oneof![Just(Vec::new()), (7u64..99).prop_map(|key| vec![(key, vec![0x81, 0x01]), (key + 1, vec![0x61, 0x78])])];
+    let later = prop_oneof![
+        Just(Vec::new()),
+        (7u64..99).prop_map(|key| vec![(key, vec![0x81, 0x01]), (key + 1, vec![0x61, 0x78])])
+    ];
     let flags = (any::<bool>(), any::<bool>());
     let pack = (any::<[u8; 32]>(), kind, segments(), writer(), flags, 0u64..100_000, later).prop_map(
         |(id, kind, segments, writer, (checked, repeated), more, later)| {

@@ -241,7 +241,8 @@ impl Admin {
     ) {
         let mut kept_in = vec![0u16; facts.len()];
         let blobs = || copies.iter().zip(live).filter(|(_, groups)| *groups != 0).map(|(c, groups)| (&c[..], groups));
-        let choice = choose(blobs, facts, |pack| rules.is_young(pack), |copy| kept_in[copy.pack as usize] |= 1 << copy.blob);
+        let choice =
+            choose(blobs, facts, |pack| rules.is_young(pack), |copy| kept_in[copy.pack as usize] |= 1 << copy.blob);
         let found = plan(facts, &choice, rules);
         if world.packs.len() + 8 >= PACKS {
             return;

@@ -66,9 +66,16 @@ fn history(seed: u64, broken: Broken) -> History {
 /// When nothing else happens any more, everything that is condemned goes, and what says so.
 fn drain(world: &mut World, admin: &mut Admin) -> Option<String> {
     admin.skew = 0;
-    for _ in 0..8 {
+    // What is repacked on the way is condemned in its turn: a few weeks.
+    for round in 0..24 {
         world.now += 3 * DAY;
         admin.run(world);
+        let condemned = (0..world.packs.len()).filter(|n| world.ever_condemned >> n & 1 == 1);
+        let is_done = condemned.into_iter().all(|n| !world.packs[n].life.is_there())
+            && world.gc.iter().all(|gc| !gc.life.is_there());
+        if is_done && round > 3 {
+            break;
+        }
     }
     let readable = world.readable();
     if world.manifests.iter().any(|m| m.life.is_there() && m.blobs & !readable != 0) {

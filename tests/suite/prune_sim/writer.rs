@@ -59,7 +59,8 @@ impl Writer {
         if self.step != Step::Start && world.chance.once_in(12) {
             return self.crash(world);
         }
-        world.tell(|| format!("writer {} {:?} of {:012b}, waiting {:?}", self.id, self.step, self.source, self.unnamed));
+        world
+            .tell(|| format!("writer {} {:?} of {:012b}, waiting {:?}", self.id, self.step, self.source, self.unnamed));
         match self.step {
             Step::Start => self.start(world),
             Step::Store => self.store(world),

@@ -4,6 +4,7 @@ use super::Outcome;
 use super::check::{budget, parse_limit};
 use crate::context::Context;
 use crate::open;
+use panther::Result;
 use panther::config::values::Time as Span;
 use panther::egress::Limit;
 use panther::ops::Progress;
@@ -11,7 +12,6 @@ use panther::ops::prune::{PruneOptions, prune};
 use panther::prune::MaxUnused;
 use panther::report::prune::text;
 use panther::source::parse_size;
-use panther::Result;
 
 /// Options of `prune`.
 #[derive(Debug, clap::Args)]
