@@ -53,6 +53,7 @@ mod forget_cli;
 mod format_laws;
 mod generations;
 mod golden;
+mod index_scale;
 mod interrupt;
 mod prune;
 mod prune_backup;
