@@ -22,6 +22,7 @@ mod btrfs_history;
 mod btrfs_history_ops;
 mod btrfs_kit;
 mod btrfs_lineage;
+mod btrfs_restore;
 mod btrfs_walk;
 mod check_data;
 mod cli_basics;

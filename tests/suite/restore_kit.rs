@@ -96,6 +96,7 @@ impl Kit {
             owners: OwnerMap::numeric(),
             no_xattrs: false,
             sparse: false,
+            reflink: true,
             threads: 2,
         }
     }
