@@ -38,6 +38,12 @@ pub fn text(report: &BackupReport) -> String {
         lines.push(("  resumed", units::things(report.resumed_packs, "pack", "packs")));
     }
     out.push_str(&text::pairs(&lines));
+    if !report.vanished.is_empty() {
+        out.push_str(&format!(
+            "{} vanished from the repository though nobody planned to remove them\n",
+            units::things(report.vanished.len() as u64, "object has", "objects have")
+        ));
+    }
     if summary.unreadable > 0 {
         out.push_str(&format!(
             "{} could not be read and {} missing from the snapshot\n",
@@ -48,9 +54,9 @@ pub fn text(report: &BackupReport) -> String {
     out
 }
 
-/// Whether something is missing from the snapshot.
+/// Whether something is missing from the snapshot, or has vanished from the repository: somebody should look at it.
 pub fn is_incomplete(report: &BackupReport) -> bool {
-    report.summary.unreadable > 0 || !report.unreadable.is_empty()
+    report.summary.unreadable > 0 || !report.unreadable.is_empty() || !report.vanished.is_empty()
 }
 
 #[cfg(test)]
@@ -71,6 +77,7 @@ mod tests {
             summary: Summary { stored_bytes: 1024, ..summary },
             unreadable: Vec::new(),
             warnings: Vec::new(),
+            vanished: Vec::new(),
             packs: 1,
             resumed_packs: 0,
             uploaded_bytes: 1500,

@@ -7,6 +7,7 @@ mod parents;
 mod pipeline;
 mod roots;
 mod sources;
+mod taken;
 
 use crate::buffers::Buffers;
 use crate::error::{Error, Result};
@@ -18,6 +19,7 @@ use crate::ops::{Progress, Totals};
 use crate::repo::Repository;
 use crate::repo::dedup::Dedup;
 use crate::repo::statements::Statements;
+use crate::repo::vanished::Vanished;
 use crate::repo::writer::{WriteOptions, WriteStats, with_writer};
 use crate::seal::Signer;
 use crate::source::items::InodeKey;
@@ -86,6 +88,8 @@ pub struct BackupReport {
     pub unreadable: Vec<Unreadable>,
     /// Things to look at that are not errors.
     pub warnings: Vec<String>,
+    /// What has vanished from the repository though nobody has planned to remove it.
+    pub vanished: Vec<Vanished>,
     /// Packs written.
     pub packs: u64,
     /// Packs of a killed run that were taken over.
@@ -149,11 +153,15 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         progress.warn(&format!("{bad}; what it names is stored anew"));
     }
     let memory = Memory::open(repo, state, &signer, &statements, &synced, &chain, options.force)?;
+    for gone in &memory.vanished {
+        progress.warn(&format!("{}: {}", gone.object, gone.what));
+    }
     let past = Past::recall(state, signer.writer(), &options.host, &roots)?;
     let parent = past.snapshot.filter(|id| memory.has_snapshot(id));
 
     let mut sources = Sources::prepare(&Wanted {
         state,
+        repo: &repo.keys().repo(),
         mode: &options.snapshots,
         roots: &roots,
         excludes: &excludes,
@@ -165,7 +173,9 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
     started = sources.taken.unwrap_or(started);
 
     progress.stage("back up", past.totals());
-    let dedup = Mutex::new(Dedup::new(state.blob_view()?, statements.condemned.clone()));
+    // What was in a pack that has vanished is stored anew.
+    let unusable = statements.condemned.union(&memory.lost_packs).copied().collect();
+    let dedup = Mutex::new(Dedup::new(state.blob_view()?, unusable));
     let session = if options.dry_run { 0 } else { state.begin_session()? };
     let run = Run {
         repo,
@@ -194,6 +204,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         summary: made.summary,
         unreadable: made.unreadable,
         warnings,
+        vanished: memory.vanished.clone(),
         packs: stats.packs,
         resumed_packs: memory.taken_over.len() as u64,
         uploaded_bytes: stats.pack_bytes,
@@ -212,6 +223,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
             run.refuse_condemned()?;
             let head = repo.write_snapshot(&signer, &memory.chain, started, &options.host, &manifest)?;
             report.snapshot = Some(head.id);
+            state.see(&repo.config().repo, &[(head.id, head.writer.clone())])?;
             past.remember(state, &head, &manifest)?;
         }
         state.end_session(session)?;
