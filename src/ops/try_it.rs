@@ -122,6 +122,7 @@ pub fn try_it(repo: &Repository, state: &State, options: &TryOptions, progress: 
         owners: OwnerMap::numeric(),
         no_xattrs: false,
         sparse: false,
+        reflink: true,
         threads: 0,
     };
     let began = Instant::now();

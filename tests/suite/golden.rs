@@ -107,6 +107,7 @@ fn version_1_is_read() {
             owners: OwnerMap::numeric(),
             no_xattrs: false,
             sparse: false,
+            reflink: true,
             threads: 1,
         };
         restore(&repo, &state, snapshot, &options, &Silent).unwrap();

@@ -27,6 +27,7 @@ mod btrfs_kit;
 mod btrfs_lineage;
 mod btrfs_local;
 mod btrfs_parents;
+mod btrfs_restore;
 mod btrfs_walk;
 mod check_data;
 mod cli_basics;
