@@ -181,6 +181,20 @@ impl FormatError {
     }
 }
 
+/// Why a program that a backup runs has failed: a hook, or a database's client.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It cannot be started.
+    #[error("{0} cannot be run")]
+    Start(String, #[source] io::Error),
+    /// It says that it has failed.
+    #[error("{0}")]
+    Failed(String),
+    /// It took longer than it may (seconds) and was killed.
+    #[error("it took more than {0} s and was killed")]
+    Timeout(f64),
+}
+
 /// Everything that can go wrong in the library.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -258,6 +272,15 @@ pub enum Error {
     /// A snapshot that was read is no longer what it was.
     #[error("the snapshot {} was changed while it was backed up", .0.display())]
     SnapshotChanged(PathBuf),
+    /// A hook or a database failed before anything was snapshotted.
+    #[error("{what} failed")]
+    Command {
+        /// What was run, without its arguments.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: CommandError,
+    },
     /// The user or the system asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -297,6 +320,7 @@ impl Error {
             Self::Store { source: StoreError::Cancelled, .. } => 130,
             Self::Store { source: StoreError::NoBucket(_), .. } => 10,
             Self::Store { .. } => 5,
+            Self::Command { .. } => 8,
             Self::NoRepository(_) => 10,
             Self::WrongKey(_) => 12,
             Self::Role { .. } => 13,
