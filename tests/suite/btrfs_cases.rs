@@ -329,6 +329,22 @@ fn a_folder_of_sixty_thousand_entries() {
 }
 
 #[test]
+fn more_names_than_a_look_up_expects() {
+    let Some(lab) = BtrfsLab::with(1 << 30, &["-n", "65536"], "noatime") else { return };
+    let source = lab.subvolume("source");
+    let path = source.join("file");
+    fs::write(&path, b"many names").unwrap();
+    // In one folder they are one item as long as they fit a block of the tree, then one each.
+    for n in 0..400 {
+        fs::hard_link(&path, source.join(format!("{n:x<240}"))).unwrap();
+    }
+    lab.snapshot(&source, "before", true);
+    let delta = between(&lab, &source, || fs::write(&path, b"changed").unwrap());
+    assert_eq!(delta.old_names(ino_of(&path)).unwrap().len(), 401);
+    assert_eq!(delta.changed(), [ino_of(&path)]);
+}
+
+#[test]
 fn few_pages_of_a_large_file() {
     let Some(lab) = BtrfsLab::with(4 << 30, &[], "noatime") else { return };
     let source = lab.subvolume("source");

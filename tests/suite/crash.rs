@@ -48,17 +48,18 @@ pub fn run_for(command: &mut Command, time: Duration) -> Option<Run> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let end = Instant::now() + time;
     loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            let (mut out, mut err) = (String::new(), String::new());
-            child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-            child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-            return Some(Run { code: status.code().unwrap(), out, err });
-        }
         if Instant::now() >= end {
             child.kill().unwrap();
-            return child.wait().unwrap().code().map(|code| Run { code, out: String::new(), err: String::new() });
+            // It may have ended by itself just before.
+        } else if child.try_wait().unwrap().is_none() {
+            sleep(Duration::from_millis(1));
+            continue;
         }
-        sleep(Duration::from_millis(1));
+        let status = child.wait().unwrap();
+        let (mut out, mut err) = (String::new(), String::new());
+        child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        return status.code().map(|code| Run { code, out, err });
     }
 }
 

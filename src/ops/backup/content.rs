@@ -166,6 +166,71 @@ mod tests {
         }
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        /// Whole nodes of an earlier list, where it was cut at the same place, and records elsewhere make the list that records alone make.
+        #[test]
+        fn nodes_of_an_earlier_list_fit(seed: u64, count in 200usize..12_000, changes in proptest::collection::vec(0usize..12_000, 0..6)) {
+            let old = records(seed, count);
+            let mut new = old.clone();
+            for at in &changes {
+                if let Some(record) = new.get_mut(*at) {
+                    // Every other change makes a place at which a list is cut, or takes one away.
+                    record.id.0[0] = if at % 2 == 0 { 0 } else { 7 };
+                    record.id.0[9] ^= 0x55;
+                }
+            }
+            let whole = |list: &[Record]| {
+                let (mut store, mut builder) = (Memory::default(), ContentBuilder::default());
+                list.iter().for_each(|record| builder.push(*record, &mut store).unwrap());
+                (builder.finish(&mut store).unwrap(), store)
+            };
+            let ((old_root, old_store), (new_root, _)) = (whole(&old), whole(&new));
+            let (mut store, mut builder, mut taken) = (Memory::default(), ContentBuilder::default(), 0);
+            let mut reuse = Reuse { old: &old, new: &new, nodes: &old_store, store: &mut store, builder: &mut builder, taken: &mut taken };
+            let mut at = 0;
+            for record in &old_root.records {
+                at = reuse.add(old_root.depth, record, at);
+            }
+            prop_assert_eq!(builder.finish(&mut store).unwrap(), new_root);
+            prop_assert!(taken > 0 || count < 6_000 || changes.len() > 2, "some node could be taken as it was");
+        }
+    }
+
+    struct Reuse<'a> {
+        old: &'a [Record],
+        new: &'a [Record],
+        nodes: &'a Memory,
+        store: &'a mut Memory,
+        builder: &'a mut ContentBuilder,
+        taken: &'a mut usize,
+    }
+
+    impl Reuse<'_> {
+        fn count(&self, depth: u8, record: &Record) -> usize {
+            let Some(below) = depth.checked_sub(1) else { return 1 };
+            let (records, _) = decode_node(&self.nodes.0[&record.id], below, ListOf::File).unwrap();
+            records.iter().map(|record| self.count(below, record)).sum()
+        }
+
+        /// Adds what `record` stands for, from record `at` on; returns what follows.
+        fn add(&mut self, depth: u8, record: &Record, at: usize) -> usize {
+            let end = at + self.count(depth, record);
+            if depth == 0 {
+                self.builder.push(self.new[at], self.store).unwrap();
+                return end;
+            }
+            // Not the last node: the end of its list may have cut it.
+            let is_same = self.old[at..end] == self.new[at..end] && end < self.old.len();
+            if is_same && self.builder.push_node(depth, *record, self.store).unwrap() {
+                *self.taken += 1;
+                return end;
+            }
+            let (records, _) = decode_node(&self.nodes.0[&record.id], depth - 1, ListOf::File).unwrap();
+            records.iter().fold(at, |at, below| self.add(depth - 1, below, at))
+        }
+    }
+
     #[test]
     fn a_change_in_a_long_list_changes_few_nodes() {
         let build = |list: &[Record]| {

@@ -221,11 +221,13 @@ impl Sources {
         if !info.read_only {
             return Err(Error::Usage(format!("the snapshot {} is not read-only", path.display())));
         }
+        // What is still in memory only of a snapshot that somebody else has made is written first.
+        let record = ParentRecord::of(snapshot.as_fd()).map_err(|e| Error::io("look at the snapshot", &path, e))?;
         let found = self.delta(wanted, subvolume, region, &snapshot)?;
         let (delta, note) = found.map_or((None, None), |(delta, note)| (Some(delta), Some(note)));
         let delta = delta.map(Arc::new);
         if let Some(added) = self.subvolumes.last_mut() {
-            added.record = Some(ParentRecord::from(&info));
+            added.record = Some(record);
             added.delta.clone_from(&delta);
             added.runs_since_full = note.as_ref().map_or(0, |note| note.runs_since_full + 1);
         }

@@ -4,6 +4,7 @@ use super::items::{Extent, InodeItem, InodeName, Item, Key, RootItem, kind, pars
 use super::subvol::Uuid;
 use super::sys::{SearchBuffer, SearchKey, search};
 use linux_raw_sys::btrfs::{BTRFS_ROOT_TREE_OBJECTID, BTRFS_UUID_TREE_OBJECTID};
+use rustix::io::Errno;
 use std::io;
 use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
@@ -77,8 +78,8 @@ impl<'fd> Cursor<'fd> {
         self.at = 0;
         self.left = loop {
             match search(self.fd, &self.key, &mut self.buffer) {
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(error),
-                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::OVERFLOW.raw_os_error()) => {
+                // The first item does not fit.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::OVERFLOW) => {
                     let larger = self.buffer.results().len() * 4;
                     if larger > BUFFER_MAX_BYTES {
                         return Err(error);
