@@ -272,7 +272,7 @@ pub enum Error {
     /// A snapshot that was read is no longer what it was.
     #[error("the snapshot {} was changed while it was backed up", .0.display())]
     SnapshotChanged(PathBuf),
-    /// A hook or a database failed before anything was snapshotted.
+    /// A hook or a database's client failed.
     #[error("{what} failed")]
     Command {
         /// What was run, without its arguments.
@@ -379,6 +379,9 @@ impl Error {
                 "check the network and the store's status page, then run the same command again: it carries on where it stopped"
             }
             Self::State { .. } => "the state is only a cache: delete the file and run the command again",
+            Self::Command { source: CommandError::Timeout(_), .. } => {
+                "give it more time (--hook-timeout, or timeout= of the database), or see what keeps it waiting"
+            }
             Self::SnapshotChanged(_) => "let nobody write to it, or take another, and run the same command again",
             Self::Interrupted => "run the same command again: it carries on where it stopped",
             _ => return None,

@@ -42,10 +42,12 @@ pub enum SnapshotMode {
 const FULL_EVERY: u32 = 30;
 
 /// A subvolume that is read from a snapshot.
-struct Subvolume {
+pub(super) struct Subvolume {
     region: u64,
+    /// The subvolume itself.
+    pub at: PathBuf,
     /// Where the snapshot is.
-    path: PathBuf,
+    pub path: PathBuf,
     /// Once it was looked at.
     record: Option<ParentRecord>,
     delta: Option<Arc<Delta>>,
@@ -55,14 +57,14 @@ struct Subvolume {
     folder: Option<SnapshotFolder>,
     lock: Option<RegionLock>,
     /// The name of a snapshot that this run has taken, until it is kept.
-    own: Option<OsString>,
+    pub own: Option<OsString>,
 }
 
 /// From where everything is read.
 #[derive(Default)]
 pub(super) struct Sources {
     pub overlays: Overlays,
-    subvolumes: Vec<Subvolume>,
+    pub subvolumes: Vec<Subvolume>,
     /// When the first snapshot was taken.
     pub taken: Option<Time>,
     /// Regions whose long files' lists are remembered.
@@ -204,6 +206,7 @@ impl Sources {
         // From here on dropping `self` takes the snapshot away again.
         self.subvolumes.push(Subvolume {
             region,
+            at: subvolume.to_owned(),
             path: path.clone(),
             record: None,
             delta: None,

@@ -41,8 +41,8 @@ impl CommandLine {
     /// # Errors
     /// [`Error::Usage`] for a quote without an end, or nothing at all.
     pub fn parse(text: &str) -> Result<Self> {
-        let words = shell_words::split(text)
-            .map_err(|_| Error::Usage("a command has a quote without an end".into()))?;
+        let words =
+            shell_words::split(text).map_err(|_| Error::Usage("a command has a quote without an end".into()))?;
         Self::new(words)
     }
 
@@ -71,7 +71,9 @@ impl CommandLine {
     fn command(&self, run_as: Option<RunAs>) -> Command {
         let mut command = Command::new(self.program());
         command.args(self.0.get(1..).unwrap_or_default()).process_group(0);
-        OWN_SECRETS.iter().for_each(|name| drop(command.env_remove(name)));
+        for name in OWN_SECRETS {
+            command.env_remove(name);
+        }
         if let Some(RunAs { uid, gid }) = run_as {
             command.uid(uid).gid(gid).current_dir("/");
         }
@@ -106,7 +108,8 @@ impl CommandLine {
         let began = Instant::now();
         loop {
             heard.listen(&receiver, TICK);
-            let status = group.child.try_wait().map_err(|e| failed(CommandError::Start(self.program().to_owned(), e)))?;
+            let status =
+                group.child.try_wait().map_err(|e| failed(CommandError::Start(self.program().to_owned(), e)))?;
             if let Some(status) = status {
                 group.ended = true;
                 let until = Instant::now() + DRAIN;
@@ -286,7 +289,10 @@ mod tests {
             Err(Error::Command { source: CommandError::Start(..), .. })
         ));
         assert!(CommandLine::parse("").is_err() && CommandLine::parse("a 'b").is_err());
-        assert_eq!(CommandLine::parse("a 'b c' \"d\"").unwrap(), CommandLine(vec!["a".into(), "b c".into(), "d".into()]));
+        assert_eq!(
+            CommandLine::parse("a 'b c' \"d\"").unwrap(),
+            CommandLine(vec!["a".into(), "b c".into(), "d".into()])
+        );
     }
 
     #[test]
@@ -299,7 +305,10 @@ mod tests {
     fn a_timeout_kills_all() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
-        let script = format!("(trap '' TERM; echo $$ > {0}.tmp; mv {0}.tmp {0}; sleep 1000 & wait; sleep 1000) & wait", file.display());
+        let script = format!(
+            "(trap '' TERM; echo $$ > {0}.tmp; mv {0}.tmp {0}; sleep 1000 & wait; sleep 1000) & wait",
+            file.display()
+        );
         let script = script.replace("echo $$", "sh -c 'echo $PPID'");
         let error = run(&["sh", "-c", &script], "", Duration::from_secs(3)).unwrap_err();
         assert!(matches!(error, Error::Command { source: CommandError::Timeout(_), .. }), "{error:?}");

@@ -133,9 +133,7 @@ struct Persistence {
 
 impl Persistence {
     fn parse(text: &str) -> Option<Self> {
-        let value = |key: &str| {
-            text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':').map(str::trim))
-        };
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':').map(str::trim));
         let appends = value("aof_enabled")? == "1";
         Some(Self {
             loading: value("loading")? != "0",
@@ -167,7 +165,11 @@ pub fn quiesce(database: &Database, folder: &Path, limits: Limits<'_>) -> Result
     let Some(at) = at else {
         return Err(client.failed(format!("the one that answers keeps its files in {its}")));
     };
-    if state.appends { client.written()? } else { client.save()? }
+    if state.appends {
+        client.written()?
+    } else {
+        client.save()?
+    }
     Ok(Saved { appends: state.appends, folder: at })
 }
 
@@ -179,13 +181,7 @@ mod tests {
     #[test]
     fn what_info_says() {
         let text = "# Persistence\r\nloading:0\r\nrdb_bgsave_in_progress:1\r\nrdb_last_bgsave_status:err\r\naof_enabled:0\r\naof_last_write_status:ok\r\n";
-        let want = Persistence {
-            loading: false,
-            saving: true,
-            appends: false,
-            append_ok: true,
-            unwritten_bytes: 0,
-        };
+        let want = Persistence { loading: false, saving: true, appends: false, append_ok: true, unwritten_bytes: 0 };
         assert_eq!(Persistence::parse(text), Some(want));
         let with = text.replace("aof_enabled:0", "aof_enabled:1\r\naof_buffer_length:17");
         assert_eq!(Persistence::parse(&with).unwrap().unwritten_bytes, 17);

@@ -150,14 +150,27 @@ mod tests {
         let plain: Database = "postgresql=/var/lib/pg".parse().unwrap();
         assert_eq!(plain, Database::new(DatabaseKind::Postgresql, "/var/lib/pg".into()));
         let full: Database =
-            "redis=/d,name=main,client=redis-cli -s '/run/a,b',timeout=1h 30min,before=x \"a,b\",after=y".parse().unwrap();
+            "redis=/d,name=main,client=redis-cli -s '/run/a,b',timeout=1h 30min,before=x \"a,b\",after=y"
+                .parse()
+                .unwrap();
         assert_eq!(full.client, Some(CommandLine::parse("redis-cli -s /run/a,b").unwrap()));
         assert_eq!(full.timeout, Duration::from_secs(5400));
         assert_eq!(full.before, Some(CommandLine::parse("x a,b").unwrap()));
         assert_eq!(full.label(), "redis main");
-        for bad in ["", "redis", "mysql=/x", "redis=", "redis=/x,y", "redis=/x,y=z", "redis=/x,name=a.b", "redis=/x,timeout=0s",
-            "redis=/x,timeout=5", "redis=/x,client=", "other=/x,client=y", "redis=/x,client='y"]
-        {
+        for bad in [
+            "",
+            "redis",
+            "mysql=/x",
+            "redis=",
+            "redis=/x,y",
+            "redis=/x,y=z",
+            "redis=/x,name=a.b",
+            "redis=/x,timeout=0s",
+            "redis=/x,timeout=5",
+            "redis=/x,client=",
+            "other=/x,client=y",
+            "redis=/x,client='y",
+        ] {
             assert!(bad.parse::<Database>().is_err(), "{bad}");
         }
     }
