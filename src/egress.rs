@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 /// How many times the average of the stored bytes may be read in a month without a charge.
 pub const FREE_FACTOR: u64 = 3;
 
+/// So much may be read of any repository, however small: it costs a cent at most.
+pub const LEAST_BYTES: u64 = 1_000_000_000;
+
 /// The most that may be read in a calendar month (UTC).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Limit {
@@ -16,7 +19,7 @@ pub enum Limit {
     None,
     /// So many bytes.
     Bytes(u64),
-    /// What is free: [`FREE_FACTOR`] times what is stored.
+    /// What is free: [`FREE_FACTOR`] times what is stored, but [`LEAST_BYTES`] in any case.
     Free,
 }
 
@@ -44,7 +47,7 @@ impl Budget {
         let limit_bytes = match self.limit {
             Limit::None => return None,
             Limit::Bytes(bytes) => bytes,
-            Limit::Free => stored_bytes.saturating_mul(FREE_FACTOR),
+            Limit::Free => stored_bytes.saturating_mul(FREE_FACTOR).max(LEAST_BYTES),
         };
         Some(Allowance { limit_bytes, used_bytes: self.used_bytes })
     }
@@ -110,7 +113,8 @@ mod tests {
         // Limit, used, stored; limit and rest in bytes.
         for (limit, used, stored, want) in [
             (Limit::None, 5 * gb, 10 * gb, None),
-            (Limit::Free, 0, 0, Some((0, 0))),
+            (Limit::Free, 0, 0, Some((gb, gb))),
+            (Limit::Free, gb / 2, gb / 4, Some((gb, gb / 2))),
             (Limit::Free, 0, 10 * gb, Some((30 * gb, 30 * gb))),
             (Limit::Free, 12 * gb, 10 * gb, Some((30 * gb, 18 * gb))),
             // The repository has shrunk since it was read.

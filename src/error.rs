@@ -244,6 +244,9 @@ pub enum Error {
     /// There is no repository.
     #[error("there is no panther repository at {0}")]
     NoRepository(String),
+    /// Another repository is where this machine remembers one.
+    #[error("the repository at {0} is another than the one that this machine remembers there")]
+    OtherRepository(String),
     /// There is one already.
     #[error("there already is a panther repository at {0}")]
     RepositoryExists(String),
@@ -268,6 +271,15 @@ pub enum Error {
         path: PathBuf,
         /// Why not.
         what: String,
+    },
+    /// No snapshot could be taken of a subvolume.
+    #[error("cannot take a snapshot of {}", .path.display())]
+    NoSnapshot {
+        /// The subvolume.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
     },
     /// A snapshot that was read is no longer what it was.
     #[error("the snapshot {} was changed while it was backed up", .0.display())]
@@ -322,11 +334,16 @@ impl Error {
             Self::Store { .. } => 5,
             Self::Command { .. } => 8,
             Self::NoRepository(_) => 10,
+            Self::OtherRepository(_) => 11,
             Self::WrongKey(_) => 12,
             Self::Role { .. } => 13,
             Self::Newer { .. } => 14,
             Self::Interrupted => 130,
-            Self::Io { .. } | Self::State { .. } | Self::SnapshotChanged(_) | Self::Aborted => 1,
+            Self::Io { .. }
+            | Self::State { .. }
+            | Self::NoSnapshot { .. }
+            | Self::SnapshotChanged(_)
+            | Self::Aborted => 1,
         }
     }
 
@@ -340,6 +357,9 @@ impl Error {
                 "update panther on this machine, then run the same command again; nothing was changed"
             }
             Self::NoRepository(_) => "check -r/--repo, or make a new repository with `panther init`",
+            Self::OtherRepository(_) => {
+                "if you have made it anew there, or change disks at this place, use --accept-repository once; else somebody may have put a false one there"
+            }
             Self::RepositoryExists(_) => "use it as it is, or name another place with -r/--repo",
             Self::WrongKey("passphrase") => {
                 "check the password file or the keyboard layout; `panther key list` needs no passphrase"
@@ -381,6 +401,9 @@ impl Error {
             Self::State { .. } => "the state is only a cache: delete the file and run the command again",
             Self::Command { source: CommandError::Timeout(_), .. } => {
                 "give it more time (--hook-timeout, or timeout= of the database), or see what keeps it waiting"
+            }
+            Self::NoSnapshot { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "it takes CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH; for somebody else's subvolume also CAP_FOWNER, and a folder .panther in it that this user may write to (docs/btrfs.md)"
             }
             Self::SnapshotChanged(_) => "let nobody write to it, or take another, and run the same command again",
             Self::Interrupted => "run the same command again: it carries on where it stopped",

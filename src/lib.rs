@@ -7,12 +7,12 @@
 //!
 //! 1. [`id`], [`error`], [`buffers`]: words and tools that everybody uses
 //! 2. `format`: bytes to records and back, no I/O
-//! 3. [`chunk`], [`egress`], [`seal`]: pure functions on records, bytes and figures
+//! 3. [`chunk`], [`egress`], [`retention`], [`seal`]: pure functions on records, bytes and figures
 //! 4. [`keys`]: keys at work; pure
 //! 5. [`backend`]: where objects are kept
 //! 6. [`state`]: what this machine remembers
 //! 7. [`source`]: the file system read
-//! 8. [`target`], [`repo`]: the file system written; a repository: opening, packing, finding blobs
+//! 8. [`target`], [`repo`], [`config`]: the file system written; a repository: opening, packing, finding blobs; the configuration file
 //! 9. [`ops`]: one use case a file
 //! 10. `report`: results as text and JSON, no I/O
 //!
@@ -21,6 +21,7 @@
 pub mod backend;
 pub mod buffers;
 pub mod chunk;
+pub mod config;
 pub mod egress;
 pub mod error;
 pub mod format;
@@ -29,6 +30,7 @@ pub mod keys;
 pub mod ops;
 pub mod repo;
 pub mod report;
+pub mod retention;
 pub mod seal;
 pub mod source;
 pub mod state;

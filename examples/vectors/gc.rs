@@ -17,7 +17,7 @@ fn revoked(label: &str, accepted: &[[u8; 32]]) -> V {
     V::M(R::default().with(0, "key", b(fixed(label))).with(1, "accepted", ids(accepted)))
 }
 
-/// A gc object's content that condemns, forgets and revokes.
+/// A gc object's content that condemns, forgets, revokes and pins.
 pub fn full() -> R {
     let (x, y) = (fixed("x"), fixed("y"));
     R::default()
@@ -26,6 +26,7 @@ pub fn full() -> R {
         .with(2, "condemned", condemned(&[("yoga", &[x, y]), ("zephyrus", &[y])]))
         .with(3, "forgotten", ids(&[x]))
         .with(4, "revoked", V::A(vec![revoked("stolen", &[y]), revoked("lost", &[])]))
+        .with(5, "pinned", ids(&[fixed("z")]))
 }
 
 /// All of them.
@@ -37,19 +38,21 @@ pub fn all(out: &mut Out) {
         record
     };
     let good = [
-        ("full", "it condemns, forgets and revokes", full.clone()),
+        ("full", "it condemns, forgets, revokes and pins", full.clone()),
         ("condemned", "it condemns only", only(2)),
         ("forgotten", "it forgets only", only(3)),
         ("revoked", "it revokes only", only(4)),
+        ("pinned", "it pins only", only(5)),
         ("no-grace", "packs that may be removed at once", full.clone().but(1, time(1_760_000_000, 0))),
-        ("key-unknown", "an unknown key is ignored", only(3).with(5, "", t("later"))),
+        ("key-unknown", "an unknown key is ignored", only(3).with(6, "", t("later"))),
+        ("key-unknown-alone", "it says something only to newer programs", only(0).with(6, "", t("later"))),
     ];
     for (scenario, description, record) in good {
         out.good("gc", scenario, description, json!({ "plaintext": hex(record.cbor()) }), record.json());
     }
     let x = fixed("x");
     let bad = [
-        ("says-nothing", "none of keys 2, 3 and 4", only(0), "invalid"),
+        ("says-nothing", "none of keys 2 to 5, and no later one", only(0), "invalid"),
         ("created-missing", "no time", full.clone().without(0), "invalid"),
         ("not-before-missing", "condemned packs without a time", full.clone().without(1), "invalid"),
         ("not-before-alone", "a time without condemned packs", only(3).with(1, "", time(1_760_086_400, 0)), "invalid"),
@@ -81,6 +84,8 @@ pub fn all(out: &mut Out) {
         ),
         ("forgotten-empty", "an empty list of forgotten snapshots", full.clone().but(3, b([])), "invalid"),
         ("forgotten-odd", "a list of 31 bytes", full.clone().but(3, b([1; 31])), "invalid"),
+        ("pinned-empty", "an empty list of pinned snapshots", full.clone().but(5, b([])), "invalid"),
+        ("pinned-odd", "a list of 33 bytes", full.clone().but(5, b([1; 33])), "invalid"),
         ("revoked-empty", "an empty array of revoked writers", full.clone().but(4, V::A(vec![])), "invalid"),
         (
             "revoked-accepted-missing",

@@ -65,7 +65,7 @@ fn put(store: &dyn Backend, name: &str, bytes: &[u8]) -> Outcome {
 fn listed(store: &dyn Backend, prefix: &str) -> Result<BTreeMap<String, u64>, String> {
     let mut found = BTreeMap::new();
     let mut twice = None;
-    let done = store.list(prefix, &mut |Listed { name, size_bytes }| {
+    let done = store.list(prefix, &mut |Listed { name, size_bytes, .. }| {
         if found.insert(name.clone(), size_bytes).is_some() {
             twice = Some(name);
         }

@@ -234,7 +234,7 @@ impl LocalBackend {
                     todo.push(name + "/");
                 } else if meta.is_file() {
                     let size_bytes = meta.len();
-                    if visit(Listed { name, size_bytes }).is_break() {
+                    if visit(Listed { name, size_bytes, uploaded: None }).is_break() {
                         return Ok(true);
                     }
                 }

@@ -3,6 +3,7 @@
 use super::local::{check_name, check_prefix, not_missing};
 use super::{Backend, Body, Listed};
 use crate::error::StoreError;
+use crate::format::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,6 +33,7 @@ pub struct CallCounts {
 #[derive(Default)]
 struct Inner {
     objects: BTreeMap<String, Arc<[u8]>>,
+    uploaded: BTreeMap<String, Time>,
     counts: CallCounts,
 }
 
@@ -64,6 +66,11 @@ impl MemoryBackend {
     /// Sets all counts to zero.
     pub fn reset_counts(&self) {
         self.lock().counts = CallCounts::default();
+    }
+
+    /// Has the listing say that an object was received at `time`; of others it says nothing.
+    pub fn set_uploaded(&self, name: &str, time: Time) {
+        self.lock().uploaded.insert(name.to_owned(), time);
     }
 
     // No call leaves the map half changed, so a panic elsewhere does not spoil it.
@@ -131,9 +138,14 @@ impl Backend for MemoryBackend {
             let mut inner = self.lock();
             inner.counts.list_calls += 1;
             check_prefix(prefix)?;
+            let inner = &*inner;
             inner
                 .below(prefix)
-                .map(|(name, bytes)| Listed { name: name.clone(), size_bytes: bytes.len() as u64 })
+                .map(|(name, bytes)| Listed {
+                    name: name.clone(),
+                    size_bytes: bytes.len() as u64,
+                    uploaded: inner.uploaded.get(name).copied(),
+                })
                 .collect()
         };
         // The lock is free again: the visitor may call the store.

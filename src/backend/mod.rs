@@ -13,6 +13,7 @@
 //! 7. **No secrets** in [`Backend::location`] or in an error.
 
 use crate::error::StoreError;
+use crate::format::time::Time;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,6 +51,9 @@ pub struct Listed {
     pub name: String,
     /// Its size.
     pub size_bytes: u64,
+    /// When the store received it, by the store's own clock, if whoever writes objects cannot choose that time. A file's time of modification is no such
+    /// thing: its owner sets it, and copying a repository changes it.
+    pub uploaded: Option<Time>,
 }
 
 /// A store of objects. See the module's contract.

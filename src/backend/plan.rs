@@ -262,7 +262,7 @@ mod tests {
         plan.announce("a", &[0..1000, 1000..2000, 2000..3000]);
         read(&plan, &fetches, 0..1000);
         // What was announced before and is announced again is still read once; parts of it may be read, too.
-        plan.announce("a", &[1000..2000]);
+        plan.announce("a", std::slice::from_ref(&(1000..2000)));
         read(&plan, &fetches, 1000..1700);
         read(&plan, &fetches, 1700..2000);
         read(&plan, &fetches, 2000..3000);

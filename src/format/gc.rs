@@ -27,7 +27,7 @@ pub struct Revoked {
 }
 
 /// The content of a gc object.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Gc {
     /// When it was made.
     pub created: Time,
@@ -37,16 +37,24 @@ pub struct Gc {
     pub forgotten: Vec<ObjectId>,
     /// Keys that are no longer trusted.
     pub revoked: Vec<Revoked>,
+    /// Snapshots that are kept whatever the rules say.
+    pub pinned: Vec<ObjectId>,
 }
 
 impl Gc {
-    /// The plaintext of the box.
+    /// Whether it says nothing that this program knows: a newer one may have written it for the sake of something else.
+    pub fn is_empty(&self) -> bool {
+        self.condemned.is_none() && self.forgotten.is_empty() && self.revoked.is_empty() && self.pinned.is_empty()
+    }
+
+    /// The plaintext of the box. It must say something: a decoder refuses it otherwise.
     pub fn encode(&self) -> Vec<u8> {
         let mut e = Enc::default();
         e.map(
             1 + 2 * usize::from(self.condemned.is_some())
                 + usize::from(!self.forgotten.is_empty())
-                + usize::from(!self.revoked.is_empty()),
+                + usize::from(!self.revoked.is_empty())
+                + usize::from(!self.pinned.is_empty()),
         );
         e.uint(0);
         self.created.encode(&mut e);
@@ -73,6 +81,9 @@ impl Gc {
                 e.pair_bytes(1, &join(&revoked.accepted));
             }
         }
+        if !self.pinned.is_empty() {
+            e.pair_bytes(5, &join(&self.pinned));
+        }
         e.done()
     }
 
@@ -82,7 +93,9 @@ impl Gc {
     /// [`FormatError`].
     pub fn decode(plaintext: &[u8]) -> Result<Self, FormatError> {
         let most = limits::INDEX_BYTES / 32;
-        let (mut created, mut not_before, mut packs, mut forgotten, mut revoked) = (None, None, None, None, None);
+        let (mut created, mut not_before, mut packs, mut forgotten, mut revoked, mut pinned) =
+            (None, None, None, None, None, None);
+        let mut is_later = false;
         let mut d = Dec::new(plaintext);
         d.map(|d, key| {
             match key {
@@ -95,7 +108,11 @@ impl Gc {
                 }
                 3 => forgotten = Some(d.ids("forgotten snapshots", most, ObjectId)?),
                 4 => revoked = Some(d.list("revoked writers", most, decode_revoked)?),
-                _ => return Ok(false),
+                5 => pinned = Some(d.ids("pinned snapshots", most, ObjectId)?),
+                _ => {
+                    is_later = true;
+                    return Ok(false);
+                }
             }
             Ok(true)
         })?;
@@ -114,11 +131,19 @@ impl Gc {
                 && c.packs.iter().all(|p| !p.1.is_empty())
                 && c.packs.windows(2).all(|pair| pair[0].0 < pair[1].0)
         });
-        let empty = forgotten.as_ref().is_some_and(Vec::is_empty) || revoked.as_ref().is_some_and(Vec::is_empty);
-        if !ordered || empty || (condemned.is_none() && forgotten.is_none() && revoked.is_none()) {
+        let empty = |list: &Option<Vec<ObjectId>>| list.as_ref().is_some_and(Vec::is_empty);
+        let empty = empty(&forgotten) || empty(&pinned) || revoked.as_ref().is_some_and(Vec::is_empty);
+        let gc = Self {
+            created,
+            condemned,
+            forgotten: forgotten.unwrap_or_default(),
+            revoked: revoked.unwrap_or_default(),
+            pinned: pinned.unwrap_or_default(),
+        };
+        if !ordered || empty || (gc.is_empty() && !is_later) {
             return Err(FormatError::Invalid("a gc object says nothing, or not in order"));
         }
-        Ok(Self { created, condemned, forgotten: forgotten.unwrap_or_default(), revoked: revoked.unwrap_or_default() })
+        Ok(gc)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod statements;
 pub mod survey;
 pub mod tree;
 mod uploads;
+pub mod vanished;
 pub mod writer;
 
 use crate::backend::{Backend, Body};

@@ -44,11 +44,35 @@ pub struct OpenPack {
 /// A segment: pack number and ordinal.
 pub type SegmentId = (u32, u16);
 
+/// Segments that were read. Trees and data have a queue each: a restore reads far more data than fits, and comes back to trees only.
 #[derive(Default)]
 struct Cache {
     segments: HashMap<SegmentId, Arc<Vec<u8>>>,
+    trees: Queue,
+    data: Queue,
+}
+
+/// Segments in the order in which they came.
+#[derive(Default)]
+struct Queue {
     order: VecDeque<SegmentId>,
     bytes: usize,
+}
+
+impl Cache {
+    fn keep(&mut self, id: SegmentId, plain: &Arc<Vec<u8>>, kind: BlobKind) {
+        if self.segments.insert(id, Arc::clone(plain)).is_some() {
+            return;
+        }
+        let queue = if kind == BlobKind::Tree { &mut self.trees } else { &mut self.data };
+        queue.order.push_back(id);
+        queue.bytes += plain.len();
+        while queue.bytes > CACHE_BYTES / 2 && queue.order.len() > 1 {
+            if let Some(old) = queue.order.pop_front().and_then(|id| self.segments.remove(&id)) {
+                queue.bytes -= old.len();
+            }
+        }
+    }
 }
 
 /// Reads blobs. May be used from many threads.
@@ -137,7 +161,7 @@ impl<'r> BlobReader<'r> {
         self.announce_tree(pack, ordinal);
         let open = self.open_pack(pack)?;
         let plain = Arc::new(self.fetch(&open, ordinal)?);
-        self.keep((pack, ordinal), &plain);
+        lock(&self.cache).keep((pack, ordinal), &plain, open.info.kind);
         Ok(plain)
     }
 
@@ -155,17 +179,15 @@ impl<'r> BlobReader<'r> {
         }
     }
 
-    fn keep(&self, id: SegmentId, plain: &Arc<Vec<u8>>) {
-        let mut cache = lock(&self.cache);
-        if cache.segments.insert(id, Arc::clone(plain)).is_none() {
-            cache.order.push_back(id);
-            cache.bytes += plain.len();
+    /// What the index says of a pack. Nothing is asked of the store.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn pack_info(&self, number: u32) -> Result<Arc<PackInfo>> {
+        if let Some(open) = lock(&self.packs).get(&number) {
+            return Ok(Arc::clone(&open.info));
         }
-        while cache.bytes > CACHE_BYTES && cache.order.len() > 1 {
-            if let Some(old) = cache.order.pop_front().and_then(|id| cache.segments.remove(&id)) {
-                cache.bytes -= old.len();
-            }
-        }
+        self.view.pack(number)
     }
 
     /// The pack with its key opened.

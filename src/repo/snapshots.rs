@@ -3,6 +3,7 @@
 use super::Repository;
 use super::statements::Statements;
 use crate::error::{Error, Result};
+use crate::format::cert::SignerRole;
 use crate::format::name::Name;
 use crate::format::snapshot::{Cover, Manifest};
 use crate::format::time::Time;
@@ -29,12 +30,27 @@ pub struct Snapshot {
     pub head: SnapshotHead,
     /// What readers see.
     pub manifest: Manifest,
+    /// Whether an admin's key has signed it.
+    pub by_admin: bool,
+    /// When the store received it, where the store tells.
+    pub uploaded: Option<Time>,
 }
 
 impl Snapshot {
     /// Its name in the store.
     pub fn name(&self) -> Name {
         Name::Snapshot(self.head.writer.clone(), self.head.id)
+    }
+
+    /// The time that retention goes by, so that a forged clock gains nothing: of a writer's snapshot the time at which the store received it; of an admin's,
+    /// who may upload or copy what is older, the time that it claims, but not a later one than the store's. Where the store tells nothing, the time that it claims.
+    pub fn judged_time(&self) -> Time {
+        let claimed = self.head.cover.started;
+        match self.uploaded {
+            None => claimed,
+            Some(uploaded) if self.by_admin => claimed.min(uploaded),
+            Some(uploaded) => uploaded,
+        }
     }
 }
 
@@ -45,6 +61,8 @@ pub struct Listing<T> {
     pub snapshots: Vec<T>,
     /// What could not be read.
     pub bad: Vec<Error>,
+    /// All that the store lists, good or bad.
+    pub names: Vec<Name>,
 }
 
 impl Repository {
@@ -62,6 +80,23 @@ impl Repository {
         for writer in writers {
             names.extend(self.list(&format!("writers/{writer}/snapshots/"))?.into_iter().map(|(name, _)| name));
         }
+        Ok(names)
+    }
+
+    /// The names of all manifests, in order, and when the store received each, where it tells.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn uploaded_snapshots(&self) -> Result<Vec<(Name, Option<Time>)>> {
+        let mut names = Vec::new();
+        for writer in self.writers()? {
+            let folder = format!("writers/{writer}/snapshots/");
+            let mut visit = |listed: crate::backend::Listed| {
+                names.extend(Name::parse(&listed.name).map(|name| (name, listed.uploaded)));
+            };
+            self.backend().list(&folder, &mut visit).map_err(|e| Error::store("list", &folder, e))?;
+        }
+        names.sort();
         Ok(names)
     }
 
@@ -92,7 +127,8 @@ impl Repository {
             }
             let cover = Cover::decode(&opened.plaintext)?;
             let manifest = Manifest::decode(&opened.open_manifest(self.keys().private(opened.epoch())?)?)?;
-            Ok(Some(Snapshot { head: SnapshotHead { id: *id, writer: writer.clone(), cover }, manifest }))
+            let head = SnapshotHead { id: *id, writer: writer.clone(), cover };
+            Ok(Some(Snapshot { head, manifest, by_admin: opened.cert.role == SignerRole::Admin, uploaded: None }))
         })
     }
 
@@ -102,10 +138,11 @@ impl Repository {
     /// [`Error::Role`] for a writer; [`Error::Store`].
     pub fn snapshots(&self, statements: &Statements) -> Result<Listing<Snapshot>> {
         self.keys().need_reader("read snapshots")?;
-        let mut listing = Listing { snapshots: Vec::new(), bad: Vec::new() };
-        for name in self.snapshot_names(None)? {
+        let mut listing = Listing { snapshots: Vec::new(), bad: Vec::new(), names: Vec::new() };
+        for (name, uploaded) in self.uploaded_snapshots()? {
+            listing.names.push(name.clone());
             match self.read_snapshot(&name, statements) {
-                Ok(found) => listing.snapshots.extend(found),
+                Ok(found) => listing.snapshots.extend(found.map(|snapshot| Snapshot { uploaded, ..snapshot })),
                 Err(error @ Error::Store { .. }) => return Err(error),
                 Err(error) => listing.bad.push(error),
             }
@@ -133,7 +170,7 @@ impl Repository {
         state: &State,
         statements: &Statements,
     ) -> Result<Listing<SnapshotHead>> {
-        let mut listing = Listing { snapshots: Vec::new(), bad: Vec::new() };
+        let mut listing = Listing { snapshots: Vec::new(), bad: Vec::new(), names: names.to_vec() };
         let mut fresh = Vec::new();
         for name in names {
             let Some(id) = name.id() else { continue };

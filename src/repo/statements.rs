@@ -15,6 +15,8 @@ pub struct Statements {
     pub condemned: HashSet<ObjectId>,
     /// Snapshots whose absence is no alarm.
     pub forgotten: HashSet<ObjectId>,
+    /// Snapshots that are not to be forgotten.
+    pub pinned: HashSet<ObjectId>,
     /// Revoked keys, each with what stays valid.
     pub revoked: HashMap<[u8; 32], HashSet<ObjectId>>,
 }
@@ -26,11 +28,13 @@ impl Statements {
             && self.revoked.get(&cert.key).is_some_and(|accepted| !accepted.contains(object))
     }
 
-    pub(super) fn add(&mut self, gc: Gc) {
+    /// Unites what a gc object says with what others say.
+    pub(crate) fn add(&mut self, gc: Gc) {
         for (_, packs) in gc.condemned.into_iter().flat_map(|c| c.packs) {
             self.condemned.extend(packs);
         }
         self.forgotten.extend(gc.forgotten);
+        self.pinned.extend(gc.pinned);
         for revoked in gc.revoked {
             let accepted: HashSet<ObjectId> = revoked.accepted.into_iter().collect();
             // Where several revoke a key, an object is valid only if each accepts it.

@@ -41,6 +41,12 @@ pub fn text(report: &BackupReport) -> String {
     let databases: Vec<String> = report.databases.iter().map(database).collect();
     lines.extend(databases.into_iter().map(|line| ("  database", line)));
     out.push_str(&text::pairs(&lines));
+    if !report.vanished.is_empty() {
+        out.push_str(&format!(
+            "{} vanished from the repository though nobody planned to remove them\n",
+            units::things(report.vanished.len() as u64, "object has", "objects have")
+        ));
+    }
     if summary.unreadable > 0 {
         out.push_str(&format!(
             "{} could not be read and {} missing from the snapshot\n",
@@ -62,10 +68,14 @@ fn database(report: &DatabaseReport) -> String {
     }
 }
 
-/// Whether something is missing from the snapshot, or was not put right again after it.
+/// Whether something is missing from the snapshot, or was not put right again after it, or has vanished from the repository: somebody should look at it.
 pub fn is_incomplete(report: &BackupReport) -> bool {
     let has_failed = report.databases.iter().any(|database| database.error.is_some());
-    report.summary.unreadable > 0 || !report.unreadable.is_empty() || has_failed || !report.failed_hooks.is_empty()
+    report.summary.unreadable > 0
+        || !report.unreadable.is_empty()
+        || has_failed
+        || !report.failed_hooks.is_empty()
+        || !report.vanished.is_empty()
 }
 
 #[cfg(test)]
@@ -88,6 +98,7 @@ mod tests {
             warnings: Vec::new(),
             databases: Vec::new(),
             failed_hooks: Vec::new(),
+            vanished: Vec::new(),
             packs: 1,
             resumed_packs: 0,
             uploaded_bytes: 1500,

@@ -3,11 +3,14 @@
 pub mod backup;
 pub mod check;
 pub mod doctor;
+pub mod forget;
 pub mod json;
 pub mod keys;
+pub mod local_snapshots;
 pub mod ls;
 pub mod progress;
 pub mod restore;
+pub mod settings;
 pub mod snapshots;
 pub mod text;
 pub mod time;

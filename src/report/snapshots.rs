@@ -4,6 +4,7 @@ use crate::format::snapshot::Summary;
 use crate::format::time::Time;
 use crate::id::{ObjectId, WriterName};
 use crate::repo::snapshots::{Snapshot, SnapshotHead};
+use crate::repo::statements::Statements;
 use crate::report::json::RawPath;
 use crate::report::text::{self, Align, Table};
 use crate::report::{time, units};
@@ -27,6 +28,10 @@ pub struct Row {
     pub finished: Time,
     /// Host name.
     pub host: String,
+    /// Whether it is pinned.
+    pub pinned: bool,
+    /// Whether it was forgotten and is still there.
+    pub forgotten: bool,
     /// What only readers see.
     #[serde(flatten)]
     pub content: Option<Content>,
@@ -64,8 +69,16 @@ impl Row {
             started: head.cover.started,
             finished: head.cover.finished,
             host: head.cover.host.clone(),
+            pinned: false,
+            forgotten: false,
             content: None,
         }
+    }
+
+    /// With what gc objects say of it.
+    pub fn marked(self, statements: &Statements) -> Self {
+        let (pinned, forgotten) = (statements.pinned.contains(&self.id), statements.forgotten.contains(&self.id));
+        Self { pinned, forgotten, ..self }
     }
 
     /// Everything.
@@ -102,14 +115,20 @@ pub fn table(rows: &[Row], covers_only: bool, zone: &TimeZone) -> String {
         return "no snapshots\n".into();
     }
     use Align::{Left, Right};
-    let mut table = if covers_only {
-        Table::new(&[("ID", Left), ("Time", Left), ("Host", Left), ("Writer", Left), ("Number", Right)])
-    } else {
-        let columns = [("ID", Left), ("Time", Left), ("Host", Left), ("Tags", Left), ("Paths", Left)];
-        Table::new(&[&columns[..], &[("Size", Right), ("Files", Right)]].concat())
-    };
+    let is_marked = rows.iter().any(|row| row.pinned || row.forgotten);
+    let mut columns = vec![("ID", Left), ("Time", Left), ("Host", Left)];
+    match covers_only {
+        true => columns.extend([("Writer", Left), ("Number", Right)]),
+        false => columns.extend([("Tags", Left), ("Paths", Left), ("Size", Right), ("Files", Right)]),
+    }
+    if is_marked {
+        columns.push(("", Left));
+    }
+    let mut table = Table::new(&columns);
     for row in rows {
         let mut cells = vec![row.short_id.clone(), time::local(row.started, zone), text::message(&row.host)];
+        let mark = [("pinned", row.pinned), ("forgotten", row.forgotten)];
+        let mark: Vec<&str> = mark.iter().filter(|(_, is)| *is).map(|(word, _)| *word).collect();
         match (&row.content, covers_only) {
             (Some(content), false) => cells.extend([
                 content.tags.iter().map(|tag| text::message(tag)).collect::<Vec<_>>().join(","),
@@ -118,6 +137,9 @@ pub fn table(rows: &[Row], covers_only: bool, zone: &TimeZone) -> String {
                 units::count(content.summary.files),
             ]),
             _ => cells.extend([row.writer.to_string(), row.sequence.to_string()]),
+        }
+        if is_marked {
+            cells.push(mark.join(", "));
         }
         table.row(cells);
     }
@@ -162,5 +184,7 @@ mod tests {
         assert!(all.contains("  a,b   /x     1.5 KiB  1,234\n"), "{all}");
         assert_eq!(serde_json::to_value(&row).unwrap()["paths"][1]["path"], "/y");
         assert_eq!(table(&[], false, &TimeZone::UTC), "no snapshots\n");
+        row.pinned = true;
+        assert!(table(&[row], false, &TimeZone::UTC).contains("  1,234  pinned\n"));
     }
 }

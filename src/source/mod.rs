@@ -6,6 +6,7 @@
 pub mod btrfs;
 mod exclude;
 pub mod items;
+pub mod local_name;
 mod meta;
 mod names;
 pub mod overlay;

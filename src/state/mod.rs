@@ -2,6 +2,8 @@
 //!
 //! - [`blobs`]: which blob is in which pack, segment and place, and which index objects that knowledge comes from
 //! - [`session`]: packs stored by a run that has not written its index yet, so that a killed run carries on
+//! - [`seen`]: manifests that this machine has seen, so that one that vanishes is noticed
+//! - [`known`]: which repository is where, so that a false one is noticed; a small file beside the states
 //! - [`dirs`]: directory by directory, what was seen of each file and its entry, so that unchanged files are not read
 //! - [`lists`]: the content lists of long files, so that of a changed one only the changes are read
 //!
@@ -14,8 +16,10 @@ pub mod examine;
 
 pub mod blobs;
 pub mod dirs;
+pub mod known;
 pub mod ledger;
 pub mod lists;
+pub mod seen;
 pub mod session;
 pub mod verified;
 
@@ -116,6 +120,7 @@ impl State {
             dirs::create_tables(self, &write)?;
             lists::create_tables(self, &write)?;
             session::create_tables(self, &write)?;
+            seen::create_tables(self, &write)?;
             write.open_table(NOTES).map_err(|e| self.failed(e))?;
         }
         self.commit(write)?;

@@ -97,6 +97,7 @@ impl<'a> Connection<'a> {
             up_bytes: 0,
             down_bytes: 0,
             done: false,
+            connection: self.number,
             fault: fault.as_ref().map(Fault::describe),
         };
         let mut under = Under { request, route: &route, params: &params, fault, logged };

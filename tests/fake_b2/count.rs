@@ -74,6 +74,18 @@ pub struct Logged {
     pub down_bytes: u64,
     /// Whether what was asked for was done, which a lost answer hides.
     pub done: bool,
+    /// From 1 on, over all connections.
+    pub connection: u64,
     /// The fault that met it.
     pub fault: Option<String>,
+}
+
+impl Logged {
+    /// A line about it.
+    pub fn brief(&self) -> String {
+        let Self { number, kind, name, status, down_bytes, connection, .. } = self;
+        let fault = self.fault.as_deref().unwrap_or("");
+        let (name, api) = (name.as_deref().unwrap_or(""), kind.api());
+        format!("{number:>5} over {connection}: {api} {name} {status}, {down_bytes} bytes {fault}")
+    }
 }

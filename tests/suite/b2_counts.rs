@@ -99,10 +99,6 @@ fn a_gibibyte_goes_up_in_25_uploads_and_comes_back_in_40_downloads() {
     let restored = manifest.content_bytes() as f64 / (1u64 << 30) as f64;
     let downloads = down.downloads() as f64 / restored;
     println!("{restored:.3} GiB restored with {downloads:.1} downloads a GiB, calls: {:?}", down.calls);
-    for call in fake.log().into_iter().filter(|call| call.kind.downloads()) {
-        let name = call.name.unwrap_or_default();
-        println!("  {:>9} bytes of {}", call.down_bytes, &name[..name.len().min(40)]);
-    }
     assert!(downloads <= 40.0, "{downloads} downloads a GiB");
     assert!(down.downloaded_bytes < up.uploaded_bytes + (up.uploaded_bytes >> 5), "more came down than there is");
     assert_eq!(fake.versions(BUCKET).len(), fake.names(BUCKET).len(), "no version is stored twice");

@@ -201,3 +201,29 @@ fn connections_are_refused_for_a_while() {
         lab.assert_all_is_well("after refusals");
     });
 }
+
+#[test]
+fn a_connection_that_gave_wrong_bytes_is_left() {
+    watched(120, "a bad connection", || {
+        let fake = Arc::new(fake());
+        let mut lab = B2Lab::new(&fake);
+        for _ in 0..8 {
+            lab.change();
+            lab.backup().unwrap();
+        }
+        fake.reset_counts();
+        let mut is_met = false;
+        fake.plan(move |call| {
+            let is_meant = !is_met && call.kind == Kind::DownloadById && call.name.as_ref()?.contains("/packs/");
+            is_met |= is_meant;
+            is_meant.then_some(Fault::Corrupt)
+        });
+        let report = lab.check().unwrap();
+        assert_eq!(report.exit_code(), 0, "{:?}", report.errors);
+        let log = fake.log();
+        let bad = log.iter().find(|call| call.fault.is_some()).unwrap();
+        let after = log.iter().filter(|call| call.connection == bad.connection && call.number > bad.number).count();
+        let others = log.iter().filter(|call| call.connection != bad.connection && call.number > bad.number).count();
+        assert!(after <= 4 && others > 10, "{after} more calls over the bad connection, {others} over others");
+    });
+}

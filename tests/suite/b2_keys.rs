@@ -90,7 +90,7 @@ fn objects_are_locked_and_the_lock_extended() {
     options.lock = Some(Lock { mode: RetentionMode::Compliance, days: 7 });
     let store = open(&options);
     store.put("gc/1", Body::Bytes(b"1")).unwrap();
-    let until = |fake: &FakeB2| fake.versions(BUCKET)[0].retention.clone();
+    let until = |fake: &FakeB2| fake.versions(BUCKET)[0].retention;
     let first = format!("{:?}", until(&fake));
     assert!(first.contains("ompliance"), "{first}");
     assert!(matches!(store.delete("gc/1"), Err(StoreError::Forbidden(_))));

@@ -2,11 +2,11 @@
 //!
 //! Where listings are stale, what a check or a restore reads may seem to be missing; it is never damaged, and all there when the listings are.
 //!
-//! `PANTHER_B2_SEEDS=N` takes so many seeds, `PANTHER_B2_SEED=N` begins with that one.
+//! `PANTHER_B2_SEEDS=N` takes so many seeds, `PANTHER_B2_SEED=N` begins with that one, `PANTHER_B2_THREADS=N` takes so many at once.
 
 use crate::b2_kit::fake;
 use crate::b2_lab::{B2Lab, STORE_CODES, watched};
-use crate::fake_b2::Weather;
+use crate::fake_b2::{Logged, Weather};
 use crate::generations::number;
 use panther::error::Error;
 use panther::ops::check::FindingKind;
@@ -58,7 +58,9 @@ fn run(seed: u64, tally: &Tally) {
                 let errors = report.errors.iter();
                 let is_real = |kind| !is_stale(seed) || matches!(kind, FindingKind::Damaged | FindingKind::Newer);
                 let bad = errors.filter(|found| is_real(found.kind));
-                assert_eq!(bad.count(), 0, "{what}: {:?}", report.errors);
+                let calls = fake.log();
+                let last: Vec<String> = calls[calls.len().saturating_sub(60)..].iter().map(Logged::brief).collect();
+                assert_eq!(bad.count(), 0, "{what}: {:?} after\n{}", report.errors, last.join("\n"));
             }
             Err(error) => ended(error),
         }
@@ -80,7 +82,7 @@ fn nothing_is_lost_in_any_weather() {
     let (first, count) = (number("PANTHER_B2_SEED", 0), number("PANTHER_B2_SEEDS", 40));
     let (tally, next, wrong) = (Arc::<Tally>::default(), AtomicU64::new(first), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..3 {
+        for _ in 0..number("PANTHER_B2_THREADS", 3) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);

@@ -32,8 +32,8 @@ fn number(variable: &str, usual: u64) -> u64 {
 
 /// Notes what is said, and stops after so many files.
 #[derive(Default)]
-struct Listener {
-    notes: Mutex<Vec<String>>,
+pub struct Listener {
+    pub notes: Mutex<Vec<String>>,
     files: AtomicU64,
     stop_after_files: Option<u64>,
 }
@@ -52,18 +52,18 @@ impl Progress for Listener {
     }
 }
 
-fn options(lab: &Lab, source: &Path) -> BackupOptions {
+pub fn options(lab: &Lab, source: &Path) -> BackupOptions {
     BackupOptions { paths: vec![source.to_owned()], snapshots: SnapshotMode::Auto, ..lab.options() }
 }
 
-fn snapshot(lab: &Lab, id: ObjectId) -> Snapshot {
+pub fn snapshot(lab: &Lab, id: ObjectId) -> Snapshot {
     let statements = lab.repo.statements().unwrap();
     let all = lab.repo.snapshots(&statements).unwrap().snapshots;
     all.into_iter().find(|snapshot| snapshot.head.id == id).unwrap()
 }
 
 /// The snapshot that the last backup has left in the source; `regions` are all whose backups have left one.
-fn left(source: &Path, regions: usize) -> PathBuf {
+pub fn left(source: &Path, regions: usize) -> PathBuf {
     let names = std::fs::read_dir(source.join(".panther")).unwrap().map(|entry| entry.unwrap().path());
     let mut made: Vec<PathBuf> =
         names.filter(|path| path.file_name().unwrap().as_bytes().starts_with(b"backup-")).collect();
@@ -73,7 +73,7 @@ fn left(source: &Path, regions: usize) -> PathBuf {
 }
 
 /// Reads all of the snapshot that was backed up, with a state that knows nothing: the trees must be the same.
-fn assert_as_if_all_were_read(
+pub fn assert_as_if_all_were_read(
     lab: &Lab,
     source: &Path,
     taken: &Path,

@@ -119,10 +119,10 @@ impl BtrfsLab {
         assert!(self.mount_command().status().unwrap().success());
     }
 
-    /// An empty subvolume at the top.
+    /// An empty subvolume at this path.
     pub fn subvolume(&self, name: &str) -> PathBuf {
         let path = self.path(name);
-        btrfs::create_subvolume(open_dir(&self.root()).as_fd(), &name_of(&path)).unwrap();
+        btrfs::create_subvolume(open_dir(path.parent().unwrap()).as_fd(), &name_of(&path)).unwrap();
         path
     }
 

@@ -174,7 +174,7 @@ fn the_budget_ends_it_cleanly() {
         run(&repo, &world.new_state(&repo), &options)
     };
     // Enough for everything.
-    let report = with_budget(Limit::Free, 0, &ALL);
+    let report = with_budget(Limit::Bytes(3 * stored_bytes), 0, &ALL);
     assert!(!report.incomplete && report.exit_code() == 0);
     let egress = report.egress.unwrap();
     assert_eq!((egress.limit_bytes, egress.used_bytes, egress.reached), (3 * stored_bytes, 0, false));

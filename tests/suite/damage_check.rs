@@ -37,7 +37,7 @@ fn gc(world: &World, gc: &Gc) -> (String, Vec<u8>) {
 }
 
 fn no_gc() -> Gc {
-    Gc { created: Time::now(), condemned: None, forgotten: Vec::new(), revoked: Vec::new() }
+    Gc { created: Time::now(), ..Gc::default() }
 }
 
 #[test]

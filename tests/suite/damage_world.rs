@@ -168,7 +168,7 @@ impl World {
             made.push(backup(&repo, &state, &options(&source, name), &Silent).unwrap().snapshot.unwrap());
         }
         let now = Time::now();
-        let nothing = Gc { created: now, condemned: None, forgotten: Vec::new(), revoked: Vec::new() };
+        let nothing = Gc { created: now, ..Gc::default() };
         let forgets = Gc { forgotten: vec![made[0]], ..nothing.clone() };
         let packs = vec![(writer("alpha"), vec![ObjectId::of(b"a pack that was removed")])];
         let condemns = Gc { condemned: Some(Condemned { not_before: now, packs }), ..nothing };

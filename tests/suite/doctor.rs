@@ -184,6 +184,8 @@ fn a_writers_key_that_could_destroy_is_found() {
         "b2 key create --bucket panther-tests --name-prefix home/writers/web/ panther-web",
     );
     expect(&found, "delete", "error", "can delete");
+    let backup = run(&mut clinic.command("own", "web.password", &["backup", "source"]));
+    assert!(backup.code == 0 && backup.err.contains("has deleteFiles"), "{}", backup.err);
     // Without that it still reaches what others stored.
     clinic.key("own", &with(&[]));
     let (found, code) = clinic.as_writer(&[]);
@@ -218,6 +220,9 @@ fn lifecycle_rules_that_delete_are_found() {
     let (found, code) = clinic.as_admin();
     assert_eq!(code, 1);
     expect(&found, "lifecycle", "error", "hides objects 30 days after");
+    let (found, code) = clinic.doctor("admin", "password", &["--object-lock-days", "7"]);
+    assert_eq!(code, 1);
+    expect(&found, "object lock", "error", "no Object Lock");
     // It concerns others only.
     clinic.fake.update_bucket(BUCKET, rules(json!(30), "else/"));
     expect(&clinic.as_admin().0, "lifecycle", "ok", "");
@@ -431,11 +436,12 @@ fn init_tells_of_roles_and_refuses_a_bucket_that_forgets() {
     clinic.sandbox.write("web.password", "another password\n");
     clinic.sandbox.write("source/file", "hello");
     let add = ["key", "add", "--role", "writer", "--writer", "web", "--new-password-file", "web.password"];
-    assert_eq!(crate::cli_common::run(&mut clinic.command("admin", "password", &add)).code, 0);
+    let run = crate::cli_common::run(clinic.command("admin", "password", &add).arg("--json"));
+    assert_eq!(document(&run.out)["application_keys"].as_array().unwrap()[..], recipes[..2], "{}", run.err);
     let reading = clinic.sandbox.path("reading");
     let backup = ["backup", "source", "--b2-read-key-file", reading.to_str().unwrap()];
     let run = crate::cli_common::run(&mut clinic.command("writing", "web.password", &backup));
-    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.code == 0 && !run.err.contains("steals"), "{}", run.err);
     let (found, _) = clinic.doctor("writing", "web.password", &backup[2..]);
     assert_eq!(complaints(&found), Vec::<&str>::new(), "{found}");
     let (found, _) = clinic.doctor("admin", "password", &["--writer", "web"]);

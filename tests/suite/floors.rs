@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["id", "error", "buffers"],
     &["format"],
-    &["chunk", "egress", "seal"],
+    &["chunk", "egress", "retention", "seal"],
     &["keys"],
     &["backend"],
     &["state"],
     &["source"],
-    &["target", "repo"],
+    &["target", "repo", "config"],
     &["ops"],
     &["report"],
 ];
 /// Modules that touch neither files, nor network, nor processes.
-const PURE: &[&str] = &["id", "error", "format", "chunk", "egress", "seal", "keys", "report"];
+const PURE: &[&str] = &["id", "error", "format", "chunk", "egress", "retention", "seal", "keys", "config", "report"];
 /// Files that may hold unsafe code.
 const UNSAFE: &[&str] = &["source/btrfs/sys.rs"];
 const MAX_LINES: usize = 450;

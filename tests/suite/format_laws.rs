@@ -68,7 +68,9 @@ fn manifest(bytes: &[u8]) -> Res<Vec<u8>> {
 }
 
 fn gc(bytes: &[u8]) -> Res<Vec<u8>> {
-    Gc::decode(bytes).map(|gc| gc.encode())
+    let gc = Gc::decode(bytes)?;
+    // Without the keys that only newer programs know, such a one would say nothing.
+    if gc.is_empty() { Err(FormatError::Invalid("it says nothing")) } else { Ok(gc.encode()) }
 }
 
 fn stream(bytes: &[u8]) -> Res<Vec<u8>> {

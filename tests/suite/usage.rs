@@ -173,12 +173,19 @@ fn check_stays_within_what_is_free() {
     for arguments in [&["init"][..], &["backup", "source"]] {
         assert_eq!(place.run(arguments).code, 0);
     }
+    // However small the repository is.
+    let report = document(&place.run(&["check", "--json"]).out);
+    assert_eq!(
+        (report["egress"]["limit_bytes"].as_u64(), report["incomplete"].as_bool()),
+        (Some(1_000_000_000), Some(false))
+    );
+    let stored = place.fake.stored_bytes();
+    let budget = (3 * stored).to_string();
     let mut ended = None;
     for n in 1..20 {
-        let run = place.run(&["check", "--read-data", "--json"]);
+        let run = place.run(&["check", "--read-data", "--egress-budget", &budget, "--json"]);
         let report = document(&run.out);
         let egress = &report["egress"];
-        let stored = place.fake.stored_bytes();
         assert_eq!(egress["limit_bytes"], 3 * stored, "{egress}");
         let used = egress["used_bytes"].as_u64().unwrap() + egress["read_bytes"].as_u64().unwrap();
         assert!(used <= 3 * stored + stored / 10, "{egress}");

@@ -9,9 +9,10 @@ use super::{B2Options, Patience};
 use crate::backend::usage::Meter;
 use crate::error::StoreError;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, DATE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// No answer in JSON is longer: a page of 10,000 versions has less than half of it.
@@ -23,7 +24,9 @@ const ERROR_BYTES: u64 = 64 << 10;
 
 /// The way to the service.
 pub(super) struct Http {
-    pooled: Client,
+    pooled: Mutex<Client>,
+    /// Whether the service is this machine, in plain text.
+    is_plain: bool,
     /// Makes a new connection for each request.
     fresh: Client,
     pub patience: Patience,
@@ -71,18 +74,12 @@ impl Http {
         // Whoever was first has the same: nothing else here speaks TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let patience = options.patience;
-        let builder = || {
-            let builder = Client::builder()
-                .user_agent(concat!("panther/", env!("CARGO_PKG_VERSION")))
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(patience.connect)
-                .tcp_keepalive(Duration::from_secs(30));
-            if is_plain(&options.endpoint) { builder.no_proxy() } else { builder.https_only(true) }
-        };
+        let is_plain = is_plain(&options.endpoint);
         let failed = |e: reqwest::Error| StoreError::Io(io::Error::other(text_of(&e)));
         Ok(Self {
-            pooled: builder().pool_idle_timeout(Duration::from_secs(30)).build().map_err(failed)?,
-            fresh: builder().pool_max_idle_per_host(0).build().map_err(failed)?,
+            pooled: Mutex::new(pooled(&patience, is_plain).map_err(failed)?),
+            is_plain,
+            fresh: builder(&patience, is_plain).pool_max_idle_per_host(0).build().map_err(failed)?,
             patience,
             stop: Stop::new(options.cancel.clone(), patience.grace),
             meter: Meter::default(),
@@ -92,8 +89,16 @@ impl Http {
     }
 
     /// Who makes requests: over a connection that is open already, or over a new one.
-    pub fn client(&self, fresh: bool) -> &Client {
-        if fresh { &self.fresh } else { &self.pooled }
+    pub fn client(&self, fresh: bool) -> Client {
+        if fresh { self.fresh.clone() } else { self.pooled.lock().unwrap_or_else(PoisonError::into_inner).clone() }
+    }
+
+    /// Wrong bytes have come: no connection that is open now is used again, as it may be its fault.
+    pub fn renew(&self) {
+        // Without a new one the old one has to do.
+        if let Ok(new) = pooled(&self.patience, self.is_plain) {
+            *self.pooled.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        }
     }
 
     /// How long a transfer of so many bytes may take as a whole.
@@ -168,6 +173,19 @@ impl Http {
             }
         }
     }
+}
+
+fn builder(patience: &Patience, is_plain: bool) -> ClientBuilder {
+    let builder = Client::builder()
+        .user_agent(concat!("panther/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(patience.connect)
+        .tcp_keepalive(Duration::from_secs(30));
+    if is_plain { builder.no_proxy() } else { builder.https_only(true) }
+}
+
+fn pooled(patience: &Patience, is_plain: bool) -> reqwest::Result<Client> {
+    builder(patience, is_plain).pool_idle_timeout(Duration::from_secs(30)).build()
 }
 
 /// What went wrong before there was an answer.

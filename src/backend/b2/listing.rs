@@ -61,7 +61,8 @@ impl B2Backend {
         for versions in groups {
             let Some((name, resolved)) = self.resolve(&versions) else { continue };
             self.catalogue.listed(&name, &resolved);
-            found.extend(resolved.known.map(|known| Listed { name, size_bytes: known.size_bytes }));
+            let uploaded = resolved.uploaded;
+            found.extend(resolved.known.map(|known| Listed { name, size_bytes: known.size_bytes, uploaded }));
         }
         Ok(Some(found))
     }

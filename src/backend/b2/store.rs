@@ -141,6 +141,7 @@ impl B2Backend {
         attempt: u32,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         if attempt == 0 {
+            self.http.renew();
             return self.read(name, range, most_bytes, true).await.map(Some);
         }
         let known = match self.catalogue.find(name).filter(|known| known.is_whole) {
@@ -150,18 +151,16 @@ impl B2Backend {
                 None => return Ok(None),
             },
         };
-        let versions = [&known.file_id].into_iter().chain(&known.others);
+        let mut versions = [&known.file_id].into_iter().chain(&known.others);
         let client = self.reader(name).await?;
         // The first of them may not be the one that was read before, so all are tried.
-        for id in versions.skip(attempt as usize - 1) {
-            match client.download(Of::Id(id), range.clone(), most_bytes, true).await {
-                Ok(done) => return Ok(Some(done.bytes)),
-                // Too short, too long, or gone: the caller's next attempt comes to the one after it.
-                Err(StoreError::Length { .. } | StoreError::NotFound) => return Ok(Some(Vec::new())),
-                Err(error) => return Err(error),
-            }
+        let Some(id) = versions.nth(attempt as usize - 1) else { return Ok(None) };
+        match client.download(Of::Id(id), range, most_bytes, true).await {
+            Ok(done) => Ok(Some(done.bytes)),
+            // Too short, too long, or gone: the caller's next attempt comes to the one after it.
+            Err(StoreError::Length { .. } | StoreError::NotFound) => Ok(Some(Vec::new())),
+            Err(error) => Err(error),
         }
-        Ok(None)
     }
 
     async fn store(&self, name: &str, content: Content) -> Result<(), StoreError> {

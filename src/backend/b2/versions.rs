@@ -3,6 +3,7 @@
 use super::client::is_upload;
 use super::wire::{Action, Version};
 use crate::backend::{Oddity, OddityKind};
+use crate::format::time::Time;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +26,8 @@ pub(super) struct Known {
 pub(super) struct Resolved {
     /// The object; none if there are only markers or unfinished files.
     pub known: Option<Known>,
+    /// When the service received it.
+    pub uploaded: Option<Time>,
     pub oddity: Option<Oddity>,
     /// What is too many: id, bytes, whether it has the same bytes as the object or none.
     pub extra: Vec<(String, u64, bool)>,
@@ -33,7 +36,7 @@ pub(super) struct Resolved {
 /// Takes the versions of one name together. `name` is the object's.
 pub(super) fn resolve(name: &str, versions: &[Version]) -> Resolved {
     let Some((first, right)) = versions.iter().enumerate().rfind(|(_, v)| is_upload(v)) else {
-        return Resolved { known: None, oddity: None, extra: Vec::new() };
+        return Resolved { known: None, uploaded: None, oddity: None, extra: Vec::new() };
     };
     // An unknown SHA-1 (a large file of somebody else's) is the same as none: the size must do.
     let sum = |v: &Version| (v.content_length, v.content_sha1.clone());
@@ -78,7 +81,13 @@ pub(super) fn resolve(name: &str, versions: &[Version]) -> Resolved {
         is_whole: true,
         is_own: false,
     });
-    Resolved { known, oddity, extra }
+    Resolved { known, uploaded: time_of(right.upload_timestamp), oddity, extra }
+}
+
+/// The time of a timestamp, which is in thousandths of a second; nothing where the service gives none.
+fn time_of(millis: i64) -> Option<Time> {
+    let nanos = u32::try_from(millis.rem_euclid(1_000)).ok()? * 1_000_000;
+    (millis > 0).then_some(Time { secs: millis.div_euclid(1_000), nanos })
 }
 
 /// What is known of names, from listings and answers.

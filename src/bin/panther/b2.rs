@@ -1,6 +1,7 @@
 //! Repositories in Backblaze B2 from the command line: where the keys come from, and the limits.
 
 use crate::context::Context;
+use crate::profile::FromProfile;
 use crate::secrets;
 use panther::backend::b2::limit::Schedule;
 use panther::backend::b2::{B2Backend, B2Options, Credential, ENDPOINT, Location, Lock, Patience, RetentionMode};
@@ -62,8 +63,9 @@ pub fn open(context: &Context, location: Location) -> Result<B2Backend> {
 /// As [`open`].
 pub fn options(context: &Context, location: Location) -> Result<B2Options> {
     let args = &context.globals.b2;
-    let mut options = B2Options::new(location, own_key(args)?);
-    options.read_credential = read_key(args)?;
+    let profile = &context.globals.from_profile;
+    let mut options = B2Options::new(location, own_key(args, profile)?);
+    options.read_credential = read_key(args, profile)?;
     options.endpoint = args.b2_endpoint.clone().filter(|url| !url.is_empty()).unwrap_or_else(|| ENDPOINT.to_owned());
     panther::backend::b2::check_address(&options.endpoint).map_err(Error::Usage)?;
     options.upload_limit = args.limit_upload.clone().unwrap_or_default();
@@ -94,14 +96,14 @@ fn credential_file(name: &str) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-fn own_key(args: &B2Args) -> Result<Credential> {
+fn own_key(args: &B2Args, profile: &FromProfile) -> Result<Credential> {
     let file = args.b2_key_file.clone().or_else(|| variable("PANTHER_B2_KEY_FILE").map(PathBuf::from));
     if let Some(file) = file {
         return from_file(&file);
     }
     match (variable("B2_APPLICATION_KEY_ID"), variable("B2_APPLICATION_KEY")) {
         (Some(id), Some(key)) => from_environment(id, key),
-        (None, None) => match credential_file("panther-b2-key") {
+        (None, None) => match profile.b2_key_file.clone().or_else(|| credential_file("panther-b2-key")) {
             Some(file) => from_file(&file),
             None => Err(Error::Usage(
                 "which application key? Name its file with --b2-key-file or in PANTHER_B2_KEY_FILE, or set B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY"
@@ -112,9 +114,12 @@ fn own_key(args: &B2Args) -> Result<Credential> {
     }
 }
 
-fn read_key(args: &B2Args) -> Result<Option<Credential>> {
+fn read_key(args: &B2Args, profile: &FromProfile) -> Result<Option<Credential>> {
     let file = args.b2_read_key_file.clone().or_else(|| variable("PANTHER_B2_READ_KEY_FILE").map(PathBuf::from));
-    file.or_else(|| credential_file("panther-b2-read-key")).map(|file| from_file(&file)).transpose()
+    file.or_else(|| profile.b2_read_key_file.clone())
+        .or_else(|| credential_file("panther-b2-read-key"))
+        .map(|file| from_file(&file))
+        .transpose()
 }
 
 fn from_file(path: &Path) -> Result<Credential> {

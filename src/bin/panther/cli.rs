@@ -1,7 +1,10 @@
 //! The command line's grammar.
 
 use crate::b2::B2Args;
-use crate::commands::{backup, check, doctor, init, key, ls, restore, snapshots, try_it, usage};
+use crate::commands::{
+    backup, check, config, doctor, forget, init, key, ls, pin, restore, snapshot, snapshots, try_it, usage,
+};
+use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
 use panther::id::WriterName;
 use std::ffi::OsString;
@@ -14,16 +17,17 @@ Examples:
   panther -r /mnt/disk/backup snapshots
   panther -r /mnt/disk/backup restore latest:/home/me/Documents --target restored
   panther -r /mnt/disk/backup check --read-data-subset 5%
+  panther -r /mnt/disk/backup forget --policy laptop --dry-run --explain
   panther -r b2://my-bucket/home --b2-key-file key backup /home --limit-upload 08:00-22:00=1M,0
   panther try ~/Documents
 
 Passphrase or identity, the first that is there: the options above; PANTHER_PASSWORD_FILE,
-PANTHER_PASSWORD_COMMAND, PANTHER_PASSWORD, PANTHER_IDENTITY_FILE; the systemd credentials
-panther-password and panther-identity; a question on the terminal.
+PANTHER_PASSWORD_COMMAND, PANTHER_PASSWORD, PANTHER_IDENTITY_FILE; the profile of the configuration
+file; the systemd credentials panther-password and panther-identity; a question on the terminal.
 
 Application key of a repository in B2, the first that is there: --b2-key-file; PANTHER_B2_KEY_FILE;
-B2_APPLICATION_KEY_ID with B2_APPLICATION_KEY; the systemd credential panther-b2-key. The second,
-read-only key: --b2-read-key-file; PANTHER_B2_READ_KEY_FILE; panther-b2-read-key.
+B2_APPLICATION_KEY_ID with B2_APPLICATION_KEY; the profile; the systemd credential panther-b2-key. The
+second, read-only key: --b2-read-key-file; PANTHER_B2_READ_KEY_FILE; the profile; panther-b2-read-key.
 
 Exit codes:
   0    done
@@ -35,6 +39,7 @@ Exit codes:
   6    a cap of the store's account is reached: storage, transactions, download
   7    the store cannot be reached or is too busy: try again later
   10   there is no repository
+  11   the repository is another than the one that this machine remembers there
   12   no key opens with this passphrase or identity
   13   the key at hand may not do this
   14   the repository needs a newer version of panther
@@ -57,6 +62,12 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Globals {
+    /// The configuration file [default: $XDG_CONFIG_HOME/panther/config.toml, else /etc/panther/config.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "PANTHER_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// The profile of the configuration file to use
+    #[arg(short, long, global = true, value_name = "NAME", env = "PANTHER_PROFILE", hide_env_values = true)]
+    pub profile: Option<String>,
     /// The repository: a folder, as PATH or file:PATH, or b2://BUCKET/PREFIX
     #[arg(short, long, global = true, value_name = "REPO", env = "PANTHER_REPOSITORY", hide_env_values = true)]
     pub repo: Option<OsString>,
@@ -75,6 +86,9 @@ pub struct Globals {
     /// Under which name to write, with an admin's key [default: the host's name]
     #[arg(long, global = true, value_name = "NAME")]
     pub writer: Option<WriterName>,
+    /// Trust the repository although this machine remembers another one at its place
+    #[arg(long, global = true)]
+    pub accept_repository: bool,
     /// Write one JSON document (docs/json.md)
     #[arg(long, global = true)]
     pub json: bool,
@@ -84,6 +98,9 @@ pub struct Globals {
     /// Say more
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
+    /// What the profile says of secrets: looked at after options and environment.
+    #[arg(skip)]
+    pub from_profile: FromProfile,
     /// Stores over a network.
     #[command(flatten)]
     pub b2: B2Args,
@@ -100,10 +117,19 @@ pub enum Command {
     Restore(restore::Options),
     /// List snapshots
     Snapshots(snapshots::Options),
+    /// Make, list and thin out local snapshots of Btrfs subvolumes; needs no repository
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
     /// List what is in a snapshot
     Ls(ls::Options),
     /// Check that everything in the repository is there and whole
     Check(check::Options),
+    /// Remove snapshots by policy or by name
+    Forget(Box<forget::Options>),
+    /// Keep snapshots whatever the policy says
+    Pin(pin::Options),
+    /// Take pins back
+    Unpin(pin::Options),
     /// Look whether everything that a backup or a restore needs is as it should be
     Doctor(doctor::Options),
     /// Show what was asked of B2: calls by class, and bytes, by day or month
@@ -111,6 +137,9 @@ pub enum Command {
     /// List, add, change, remove, copy and print keys
     #[command(subcommand)]
     Key(key::Key),
+    /// Check and show the configuration file, and its schema
+    #[command(subcommand)]
+    Config(config::Config),
     /// Back up a folder to a throw-away repository, restore it, compare, and show figures
     Try(try_it::Options),
 }
@@ -123,11 +152,16 @@ impl Command {
             Self::Backup(_) => "backup",
             Self::Restore(_) => "restore",
             Self::Snapshots(_) => "snapshots",
+            Self::Snapshot(snapshot) => snapshot.name(),
             Self::Ls(_) => "ls",
             Self::Check(_) => "check",
+            Self::Forget(_) => "forget",
+            Self::Pin(_) => "pin",
+            Self::Unpin(_) => "unpin",
             Self::Doctor(_) => "doctor",
             Self::Usage(_) => "usage",
             Self::Key(key) => key.name(),
+            Self::Config(config) => config.name(),
             Self::Try(_) => "try",
         }
     }
@@ -135,6 +169,11 @@ impl Command {
     /// Whether it has something to clear away that no second signal may keep it from.
     pub fn clears_away(&self) -> bool {
         matches!(self, Self::Try(_))
+    }
+
+    /// Whether a profile matters to it.
+    pub fn uses_profile(&self) -> bool {
+        !matches!(self, Self::Try(_) | Self::Config(_))
     }
 }
 

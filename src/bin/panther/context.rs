@@ -2,16 +2,19 @@
 
 use crate::accounts::Accounts;
 use crate::cli::{Command, Globals};
+use crate::profile::Overlaid;
 use crate::signals;
 use crate::ui::Ui;
 use jiff::tz::TimeZone;
+use panther::backend::b2::B2Backend;
+use panther::config::Profile;
 use panther::report::json::Document;
 use panther::report::usage::line;
 use panther::{Error, Result};
 use serde::Serialize;
 use std::io::{self, BufWriter, StdoutLock, Write};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 /// What errors call the standard output.
 pub const STDOUT: &str = "the standard output";
@@ -20,12 +23,16 @@ pub const STDOUT: &str = "the standard output";
 pub struct Context {
     /// The global options.
     pub globals: Globals,
+    /// The profile in use, and where settings come from.
+    pub overlaid: Overlaid,
     /// Progress and warnings.
     pub ui: Ui,
     /// The zone in which times are shown.
     pub zone: TimeZone,
     /// The stores that count what is asked of them.
     pub accounts: Accounts,
+    /// The store in use, if it is one of Backblaze B2.
+    pub b2: OnceLock<Arc<B2Backend>>,
     /// Set by the first signal.
     pub cancelled: Arc<AtomicBool>,
     name: &'static str,
@@ -36,11 +43,19 @@ impl Context {
     ///
     /// # Errors
     /// [`Error::Io`] when no signal handler can be installed.
-    pub fn new(globals: Globals, command: &Command) -> Result<Self> {
+    pub fn new(globals: Globals, overlaid: Overlaid, command: &Command) -> Result<Self> {
         let cancelled = signals::flag(command.clears_away())?;
         let ui = Ui::new(globals.quiet, globals.verbose, Arc::clone(&cancelled));
+        if let Some(in_use) = &overlaid.in_use {
+            ui.verbose(|| format!("using the profile {} of {}", in_use.name, in_use.file.display()));
+        }
         let (zone, accounts) = (TimeZone::system(), Accounts::default());
-        Ok(Self { globals, ui, zone, accounts, cancelled, name: command.name() })
+        Ok(Self { globals, overlaid, ui, zone, accounts, b2: OnceLock::new(), cancelled, name: command.name() })
+    }
+
+    /// The profile in use.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.overlaid.in_use.as_ref().map(|in_use| &in_use.profile)
     }
 
     /// Writes a result: a JSON document if that was asked for, else the text.

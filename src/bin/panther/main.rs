@@ -7,12 +7,15 @@ mod commands;
 mod context;
 mod harden;
 mod open;
+mod profile;
+mod roles;
+mod rules;
 mod scratch;
 mod secrets;
 mod signals;
 mod ui;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use context::Context;
 use panther::ops::Progress as _;
 use panther::report::json::{Document, ErrorBody, Failure};
@@ -24,12 +27,17 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     harden::process();
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let cli = match cli::Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
+    let matches = cli::Cli::command().try_get_matches_from(&arguments);
+    let (mut cli, matches) = match matches.and_then(|m| cli::Cli::from_arg_matches(&m).map(|cli| (cli, m))) {
+        Ok(parsed) => parsed,
         Err(error) => return usage(&error, &arguments),
     };
     let (name, json) = (cli.command.name(), cli.globals.json);
-    let context = match Context::new(cli.globals, &cli.command) {
+    let profile = match profile::overlay(&mut cli, &matches) {
+        Ok(profile) => profile,
+        Err(error) => return failed(&error, name, json),
+    };
+    let context = match Context::new(cli.globals, profile, &cli.command) {
         Ok(context) => context,
         Err(error) => return failed(&error, name, json),
     };

@@ -14,6 +14,7 @@ use panther::repo::snapshots::{Snapshot, pick};
 use panther::repo::statements::Statements;
 use panther::repo::{Repository, read_config};
 use panther::state::State;
+use panther::state::known::Known;
 use panther::{Error, Result, error::StoreError};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -46,8 +47,7 @@ impl std::fmt::Display for Place {
 /// [`Error::Usage`] when there is none, or it makes no sense.
 pub fn place(context: &Context) -> Result<Place> {
     let given = context.globals.repo.as_deref().filter(|repo| !repo.is_empty());
-    let given = given
-        .ok_or_else(|| Error::Usage("which repository? Name it with -r/--repo or in PANTHER_REPOSITORY".into()))?;
+    let given = given.ok_or_else(|| Error::Usage(context.overlaid.no_repository()))?;
     let bytes = given.as_bytes();
     if let Some(path) = bytes.strip_prefix(b"file:") {
         return Ok(Place::Folder(PathBuf::from(OsStr::from_bytes(path))));
@@ -81,7 +81,12 @@ pub fn location(context: &Context) -> Result<Option<String>> {
 /// [`Error::NoRepository`]; whatever the store says.
 pub fn backend(context: &Context) -> Result<Arc<dyn Backend>> {
     match place(context)? {
-        Place::B2(location) => Ok(counted(context, Arc::new(b2::open(context, location)?))),
+        Place::B2(location) => {
+            let store = Arc::new(b2::open(context, location)?);
+            // A command has one store.
+            let _ = context.b2.set(Arc::clone(&store));
+            Ok(counted(context, store))
+        }
         Place::Folder(folder) => match LocalBackend::open(&folder) {
             Ok(backend) => Ok(counted(context, Arc::new(backend))),
             Err(StoreError::NotFound) => Err(Error::NoRepository(folder.display().to_string())),
@@ -102,8 +107,12 @@ pub fn counted(context: &Context, backend: Arc<dyn Backend>) -> Arc<dyn Backend>
 /// [`Error::NoRepository`], [`Error::WrongKey`]; whatever is wrong.
 pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
     let backend = backend(context)?;
-    // Before anybody is asked for a passphrase.
+    // Before anybody is asked for a passphrase, or gives one to a false repository.
     let found = read_config(&*backend)?;
+    let (repo_id, config_hash) = (found.0.repo, found.1);
+    if !context.globals.accept_repository {
+        known(context, &*backend, |known, place| known.recognise(place, &repo_id, &config_hash))?;
+    }
     let opener = secrets::opener(&context.globals)?;
     // Over a network, what opened last time is tried first, which saves a listing and other keys.
     let hint = backend.is_remote().then(|| key_hint(context, &found.0.repo)).flatten();
@@ -114,11 +123,44 @@ pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
         // It only saves time.
         let _ = std::fs::write(path, Name::Key(repo.key_id()).to_string());
     }
+    known(context, &**repo.backend(), |known, place| known.accept(place, &repo_id, &config_hash))?;
     let role = repo.keys().role().as_str();
     context
         .ui
         .verbose(|| format!("opened {} with the {role} key {}", repo.backend().location(), repo.key_id().short()));
     Ok((repo, opener))
+}
+
+/// Remembers a repository that was just made, in place of any other.
+///
+/// # Errors
+/// Whatever is wrong with its configuration.
+pub fn remember_new(context: &Context, repo: &Repository) -> Result<()> {
+    let (config, config_hash) = read_config(&**repo.backend())?;
+    known(context, &**repo.backend(), |known, place| known.replace(place, &config.repo, &config_hash))
+}
+
+/// Does something with what this machine remembers of the store's place. That it cannot be read or written is only said: it is a memory, no lock.
+fn known(context: &Context, backend: &dyn Backend, with: impl FnOnce(&Known, &str) -> Result<()>) -> Result<()> {
+    // Without a folder for the state nothing is remembered: `state` complains where that matters.
+    let Ok(folder) = state_folder(context) else { return Ok(()) };
+    match with(&Known::new(&folder), &place_of(backend)) {
+        Err(error @ Error::OtherRepository(_)) => Err(error),
+        Err(error) => {
+            context.ui.warn(&format!("which repository is here cannot be remembered: {}", with_causes(&error)));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The store's location; of a folder the same however it was named.
+fn place_of(backend: &dyn Backend) -> String {
+    let location = backend.location();
+    match std::fs::canonicalize(&location) {
+        Ok(path) => path.display().to_string(),
+        Err(_) => location,
+    }
 }
 
 /// The local state for `repo`.
@@ -177,6 +219,11 @@ pub fn writer(context: &Context, repo: &Repository, host: &str) -> Option<Writer
         (None, Role::Admin) => Some(WriterName::from_host(host)),
         (None, Role::Reader | Role::Writer) => None,
     }
+}
+
+/// Under which name an admin's key signs what concerns the whole repository: `--writer`, else the host's name.
+pub fn signing_writer(context: &Context) -> WriterName {
+    context.globals.writer.clone().unwrap_or_else(|| WriterName::from_host(&host()))
 }
 
 /// This machine's name.

@@ -122,6 +122,15 @@ fn source(globals: &Globals) -> Result<Option<Source>> {
     if let Some(found) = only(environment, several)? {
         return Ok(Some(found));
     }
+    // The configuration has no more than one of them.
+    let profile = [
+        globals.from_profile.password_file.clone().map(Source::PasswordFile),
+        globals.from_profile.password_command.clone().map(Source::PasswordCommand),
+        globals.from_profile.identity_file.clone().map(Source::IdentityFile),
+    ];
+    if let Some(found) = profile.into_iter().flatten().next() {
+        return Ok(Some(found));
+    }
     let Some(folder) = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from) else { return Ok(None) };
     let credentials = [
         Some(folder.join("panther-password")).filter(|path| path.exists()).map(Source::PasswordFile),

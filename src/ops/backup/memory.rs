@@ -13,6 +13,7 @@ use crate::repo::dedup::Dedup;
 use crate::repo::index::Synced;
 use crate::repo::snapshots::SnapshotHead;
 use crate::repo::statements::Statements;
+use crate::repo::vanished::Vanished;
 use crate::seal::Signer;
 use crate::source::items::InodeKey;
 use crate::state::State;
@@ -32,6 +33,10 @@ pub(super) struct Memory {
     pub taken_over: Vec<PackRecord>,
     /// The writer's snapshots.
     pub chain: Vec<SnapshotHead>,
+    /// What has vanished without a plan.
+    pub vanished: Vec<Vanished>,
+    /// The packs among that.
+    pub lost_packs: HashSet<ObjectId>,
     /// Whether the blobs of what is reused must be looked up.
     doubtful: bool,
 }
@@ -71,10 +76,14 @@ impl Memory {
             state.sweep_dirs(|_| false)?;
             state.forget_stored(&lost)?;
         }
-        let chain = repo.heads_of(chain, signer.writer(), state, statements)?.snapshots;
+        let listing = repo.heads_of(chain, signer.writer(), state, statements)?;
+        let mut vanished = repo.vanished_manifests(state, statements, signer.writer(), &listing)?;
+        let (gone, lost_packs) = repo.vanished_packs(state, statements, signer.writer())?;
+        vanished.extend(gone);
+        let chain = listing.snapshots;
         let view = if force { None } else { Some(state.dir_view()?) };
-        let doubtful = synced.rebuilt || !statements.condemned.is_empty();
-        Ok(Self { view, taken_over, chain, doubtful })
+        let doubtful = synced.rebuilt || !statements.condemned.is_empty() || !lost_packs.is_empty();
+        Ok(Self { view, taken_over, chain, vanished, lost_packs, doubtful })
     }
 
     /// The keys of the blobs of packs taken over.

@@ -8,6 +8,7 @@ mod pipeline;
 mod quiet;
 mod roots;
 mod sources;
+mod taken;
 
 use crate::buffers::Buffers;
 use crate::error::{Error, Result};
@@ -20,6 +21,7 @@ use crate::ops::{Progress, Totals};
 use crate::repo::Repository;
 use crate::repo::dedup::Dedup;
 use crate::repo::statements::Statements;
+use crate::repo::vanished::Vanished;
 use crate::repo::writer::{WriteOptions, WriteStats, with_writer};
 use crate::seal::Signer;
 use crate::source::items::InodeKey;
@@ -99,6 +101,8 @@ pub struct BackupReport {
     /// Hooks that failed after the snapshots had been taken.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed_hooks: Vec<String>,
+    /// What has vanished from the repository though nobody has planned to remove it.
+    pub vanished: Vec<Vanished>,
     /// Packs written.
     pub packs: u64,
     /// Packs of a killed run that were taken over.
@@ -164,8 +168,12 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         progress.warn(&format!("{bad}; what it names is stored anew"));
     }
     let memory = Memory::open(repo, state, &signer, &statements, &synced, &chain, options.force)?;
+    for gone in &memory.vanished {
+        progress.warn(&format!("{}: {}", gone.object, gone.what));
+    }
     let wanted = Wanted {
         state,
+        repo: &repo.keys().repo(),
         mode: &options.snapshots,
         roots: &named,
         excludes: &excludes,
@@ -189,7 +197,9 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
     let parent = past.snapshot.filter(|id| memory.has_snapshot(id));
 
     progress.stage("back up", past.totals());
-    let dedup = Mutex::new(Dedup::new(state.blob_view()?, statements.condemned.clone()));
+    // What was in a pack that has vanished is stored anew.
+    let unusable = statements.condemned.union(&memory.lost_packs).copied().collect();
+    let dedup = Mutex::new(Dedup::new(state.blob_view()?, unusable));
     let session = if options.dry_run { 0 } else { state.begin_session()? };
     let run = Run {
         repo,
@@ -222,6 +232,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         warnings,
         databases,
         failed_hooks,
+        vanished: memory.vanished.clone(),
         packs: stats.packs,
         resumed_packs: memory.taken_over.len() as u64,
         uploaded_bytes: stats.pack_bytes,
@@ -240,6 +251,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
             run.refuse_condemned()?;
             let head = repo.write_snapshot(&signer, &memory.chain, started, &options.host, &manifest)?;
             report.snapshot = Some(head.id);
+            state.see(&repo.config().repo, &[(head.id, head.writer.clone())])?;
             past.remember(state, &head, &manifest)?;
         }
         state.end_session(session)?;

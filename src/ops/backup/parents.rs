@@ -3,6 +3,7 @@
 use super::sources::open_dir;
 use crate::error::{Error, Result};
 use crate::format::time::Time;
+use crate::id::RepoId;
 use crate::source::btrfs::{ParentRecord, is_subvolume_root, subvol_info};
 use crate::state::State;
 use std::ffi::OsString;
@@ -57,9 +58,10 @@ impl ParentNote {
 }
 
 /// The region of some paths of a subvolume under some rules of what is left out: only a run that looks at the same may rely on what is remembered.
-pub(super) fn region_in(subvolume: &Path, inner: &[PathBuf], excludes_id: &[u8; 32]) -> u64 {
+/// Each repository has its own: backups to two of them must not take each other's parents away.
+pub(super) fn region_in(repo: &RepoId, subvolume: &Path, inner: &[PathBuf], excludes_id: &[u8; 32]) -> u64 {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(b"snapshot").update(excludes_id);
+    hasher.update(b"snapshot").update(&repo.0).update(excludes_id);
     for path in std::iter::once(subvolume).chain(inner.iter().map(PathBuf::as_path)) {
         let bytes = path.as_os_str().as_bytes();
         hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);

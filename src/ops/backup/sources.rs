@@ -2,20 +2,22 @@
 
 use super::parents::{ParentNote, newest_in, region_in};
 use super::roots::{containing_subvolume, mounts_below};
+use super::taken::{Own, Subvolume, open_held};
 use crate::error::{Error, Result};
 use crate::format::entry::Boundary;
 use crate::format::time::Time;
+use crate::id::RepoId;
 use crate::ops::Progress;
 use crate::source::btrfs::{Delta, ParentRecord, SubvolInfo, is_subvolume_root, nested_subvolumes, subvol_info};
 use crate::source::items::OpenDir;
 use crate::source::overlay::{Overlay, Overlays, SnapshotView};
-use crate::source::snapshot_folder::{FOLDER, RegionLock, SnapshotFolder};
+use crate::source::snapshot_folder::FOLDER;
 use crate::source::walk::region_of;
 use crate::source::{Excludes, stat_at};
 use crate::state::State;
 use rustix::fs::{Mode, OFlags};
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -41,25 +43,6 @@ pub enum SnapshotMode {
 /// After so many runs that relied on the file system's word everything is looked at once more.
 const FULL_EVERY: u32 = 30;
 
-/// A subvolume that is read from a snapshot.
-pub(super) struct Subvolume {
-    region: u64,
-    /// The subvolume itself.
-    pub at: PathBuf,
-    /// Where the snapshot is.
-    pub path: PathBuf,
-    /// Once it was looked at.
-    record: Option<ParentRecord>,
-    delta: Option<Arc<Delta>>,
-    runs_since_full: u32,
-    /// The inode numbers of what is read of it.
-    roots: Vec<u64>,
-    folder: Option<SnapshotFolder>,
-    lock: Option<RegionLock>,
-    /// The name of a snapshot that this run has taken, until it is kept.
-    pub own: Option<OsString>,
-}
-
 /// From where everything is read.
 #[derive(Default)]
 pub(super) struct Sources {
@@ -75,6 +58,7 @@ pub(super) struct Sources {
 /// What the sources are made from.
 pub(super) struct Wanted<'a> {
     pub state: &'a State,
+    pub repo: &'a RepoId,
     pub mode: &'a SnapshotMode,
     pub roots: &'a [PathBuf],
     pub excludes: &'a Excludes,
@@ -92,7 +76,7 @@ impl Sources {
     /// [`Error::Usage`] and [`Error::Io`] when a snapshot that was asked for cannot be had.
     pub fn prepare(wanted: &Wanted<'_>) -> Result<Self> {
         let mut sources = Self::default();
-        if *wanted.mode == SnapshotMode::Never || (*wanted.mode == SnapshotMode::Auto && !may_take()) {
+        if *wanted.mode == SnapshotMode::Never {
             return Ok(sources);
         }
         // Roots by the subvolume in which they lie, with their paths in it.
@@ -115,11 +99,14 @@ impl Sources {
         if is_given && groups.len() > 1 {
             return Err(Error::Usage("one snapshot can stand for the paths of one subvolume only".into()));
         }
-        let covered: Vec<PathBuf> =
-            groups.iter().flat_map(|(at, inner)| inner.iter().map(|inner| joined(at, inner))).collect();
-        let mut below: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+        let mut covered: Vec<PathBuf> = Vec::new();
         for (subvolume, inner) in &groups {
-            sources.add(wanted, subvolume, inner, true)?;
+            if sources.add_if_possible(wanted, subvolume, inner, true)? {
+                covered.extend(inner.iter().map(|inner| joined(subvolume, inner)));
+            }
+        }
+        let mut below: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+        for subvolume in groups.keys() {
             for nested in sources.nested(wanted, subvolume, &covered) {
                 below.insert(nested, vec![PathBuf::new()]);
             }
@@ -137,10 +124,29 @@ impl Sources {
                 }
             }
             for (subvolume, inner) in &below {
-                sources.add(wanted, subvolume, inner, false)?;
+                if !sources.add_if_possible(wanted, subvolume, inner, false)? {
+                    sources.add_live(subvolume);
+                }
             }
         }
         Ok(sources)
+    }
+
+    /// As [`Sources::add`]. False, and a line that says why, if no snapshot can be taken and the live files will do.
+    fn add_if_possible(
+        &mut self,
+        wanted: &Wanted<'_>,
+        subvolume: &Path,
+        inner: &[PathBuf],
+        is_root: bool,
+    ) -> Result<bool> {
+        let error = match self.add(wanted, subvolume, inner, is_root) {
+            Err(Error::NoSnapshot { source, .. }) if *wanted.mode != SnapshotMode::Always => source,
+            other => return other.map(|()| true),
+        };
+        let at = subvolume.display();
+        wanted.progress.note(&format!("{at}: the live files are read, because no snapshot can be taken: {error}"));
+        Ok(false)
     }
 
     /// The subvolumes in `subvolume` that are to be followed. What is left out is named.
@@ -175,34 +181,36 @@ impl Sources {
         follow
     }
 
-    /// Live files of another file system that is mounted there.
+    /// Live files of what begins there: another file system that is mounted, or a subvolume.
     fn add_live(&mut self, path: &Path) {
         let Ok(fd) = open_dir(path) else { return };
+        let boundary = Some(if is_subvolume_root(fd.as_fd()) { Boundary::Subvolume } else { Boundary::FileSystem });
         let dir = Arc::new(OpenDir { fd, path: path.to_owned() });
-        let boundary = Some(Boundary::FileSystem);
         let overlay = Overlay { dir, name: c".".into(), region: region_of(path), boundary, snapshot: None };
         self.overlays.insert(path.to_owned(), overlay);
     }
 
     /// Reads the paths `inner` of a subvolume from a snapshot.
     fn add(&mut self, wanted: &Wanted<'_>, subvolume: &Path, inner: &[PathBuf], is_root: bool) -> Result<()> {
-        let region = region_in(subvolume, inner, &wanted.excludes_id);
+        let region = region_in(wanted.repo, subvolume, inner, &wanted.excludes_id);
         let live = File::open(subvolume).map_err(|e| Error::io("open", subvolume, e))?;
-        let mut lock = None;
-        let mut own = None;
-        let (path, folder) = match wanted.mode {
-            SnapshotMode::Named(path) if is_root => (path.clone(), None),
-            SnapshotMode::NewestIn(folder) if is_root => (newest_in(folder, &live)?, None),
-            _ if is_read_only_snapshot(&live) => (subvolume.to_owned(), None),
+        let mut taken = None;
+        let (path, held) = match wanted.mode {
+            SnapshotMode::Named(path) if is_root => (path.clone(), open_held(path)?),
+            SnapshotMode::NewestIn(folder) if is_root => {
+                let path = newest_in(folder, &live)?;
+                let held = open_held(&path)?;
+                (path, held)
+            }
+            _ if is_read_only_snapshot(&live) => (subvolume.to_owned(), open_held(subvolume)?),
             _ => {
-                let folder = SnapshotFolder::make(subvolume)?;
-                lock = folder.lock(region)?;
-                let name = folder.take(&live, region)?;
-                let path = folder.path().join(&name);
-                own = Some(name);
-                (path, Some(folder))
+                let (own, held) = Own::take(subvolume, &live, region)?;
+                let path = own.path();
+                taken = Some(own);
+                (path, held)
             }
         };
+        let snapshot = held.try_clone().map_err(|e| Error::io("open", &path, e))?;
         // From here on dropping `self` takes the snapshot away again.
         self.subvolumes.push(Subvolume {
             region,
@@ -212,11 +220,10 @@ impl Sources {
             delta: None,
             runs_since_full: 0,
             roots: Vec::new(),
-            folder,
-            lock,
-            own,
+            own: taken,
+            held,
+            held_parent: None,
         });
-        let snapshot = open_dir(&path)?;
         if !is_subvolume_root(snapshot.as_fd()) {
             return Err(Error::Usage(format!("{} is not a Btrfs snapshot", path.display())));
         }
@@ -227,11 +234,13 @@ impl Sources {
         // What is still in memory only of a snapshot that somebody else has made is written first.
         let record = ParentRecord::of(snapshot.as_fd()).map_err(|e| Error::io("look at the snapshot", &path, e))?;
         let found = self.delta(wanted, subvolume, region, &snapshot)?;
-        let (delta, note) = found.map_or((None, None), |(delta, note)| (Some(delta), Some(note)));
+        let (delta, note, held_parent) =
+            found.map_or((None, None, None), |(delta, note, parent)| (Some(delta), Some(note), Some(parent)));
         let delta = delta.map(Arc::new);
         if let Some(added) = self.subvolumes.last_mut() {
             added.record = Some(record);
             added.delta.clone_from(&delta);
+            added.held_parent = held_parent;
             added.runs_since_full = note.as_ref().map_or(0, |note| note.runs_since_full + 1);
         }
         self.taken = Some(self.taken.map_or(info.otime, |taken| taken.min(info.otime)));
@@ -293,9 +302,9 @@ impl Sources {
         subvolume: &Path,
         region: u64,
         snapshot: &OwnedFd,
-    ) -> Result<Option<(Delta, ParentNote)>> {
+    ) -> Result<Option<(Delta, ParentNote, OwnedFd)>> {
         let Some(last) = self.subvolumes.last() else { return Ok(None) };
-        let is_alone = last.own.is_none() || last.lock.is_some();
+        let is_alone = last.is_alone();
         let say = |why: &str| {
             wanted.progress.note(&format!("{}: everything is looked at, because {why}", subvolume.display()));
         };
@@ -314,13 +323,15 @@ impl Sources {
             say("that is done once in a while");
             return Ok(None);
         }
-        let Ok(parent) = open_dir(&note.path) else {
+        let held =
+            open_held(&note.path).and_then(|fd| Ok((fd.try_clone().map_err(|e| Error::io("open", subvolume, e))?, fd)));
+        let Ok((parent, held)) = held else {
             say(&format!("the snapshot before, {}, is gone", note.path.display()));
             return Ok(None);
         };
         let new = snapshot.try_clone().map_err(|e| Error::io("open", subvolume, e))?;
         match Delta::open(parent, new, &note.record) {
-            Ok(Ok(delta)) => Ok(Some((delta, note))),
+            Ok(Ok(delta)) => Ok(Some((delta, note, held))),
             Ok(Err(refused)) => {
                 say(&refused.to_string());
                 Ok(None)
@@ -363,7 +374,7 @@ impl Sources {
     /// [`Error::State`]. What cannot be cleared away is a warning.
     pub fn keep(&mut self, state: &State, session: u32, progress: &dyn Progress) -> Result<()> {
         for subvolume in &mut self.subvolumes {
-            if subvolume.own.is_some() && subvolume.lock.is_none() {
+            if !subvolume.is_alone() {
                 // Another run looks after this region.
                 continue;
             }
@@ -385,35 +396,6 @@ impl Sources {
     }
 }
 
-impl Subvolume {
-    /// Pins this run's snapshot and removes the earlier ones that backups have taken.
-    fn clear_earlier(&mut self) -> Result<()> {
-        let Some(own) = self.own.take() else {
-            // Somebody else's: only said to be in use, where panther's own folder is.
-            let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name()) else { return Ok(()) };
-            if folder.file_name() == Some(OsStr::new(FOLDER)) {
-                SnapshotFolder::open(folder)?.pin(self.region, name)?;
-            }
-            return Ok(());
-        };
-        let Some(folder) = &self.folder else { return Ok(()) };
-        folder.pin(self.region, &own)?;
-        folder.made_for(self.region)?.iter().filter(|name| **name != own).try_for_each(|name| folder.remove(name))
-    }
-}
-
-impl Drop for Sources {
-    fn drop(&mut self) {
-        // What still is this run's own was not kept.
-        for subvolume in &self.subvolumes {
-            if let (Some(folder), Some(own)) = (&subvolume.folder, &subvolume.own) {
-                // If it cannot be removed now, the next run will.
-                let _ = folder.remove(own);
-            }
-        }
-    }
-}
-
 fn joined(subvolume: &Path, inner: &Path) -> PathBuf {
     if inner.as_os_str().is_empty() { subvolume.to_owned() } else { subvolume.join(inner) }
 }
@@ -426,12 +408,6 @@ pub(super) fn open_dir(path: &Path) -> Result<OwnedFd> {
 /// Whether a path, or a folder above it, is left out by a pattern.
 fn is_left_out(excludes: &Excludes, path: &Path) -> bool {
     excludes.has_patterns() && path.ancestors().any(|at| excludes.matches(at, true))
-}
-
-/// Taking a snapshot is one thing, removing it and asking it what has changed another: both need `CAP_SYS_ADMIN`.
-fn may_take() -> bool {
-    rustix::thread::capabilities(None)
-        .is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::SYS_ADMIN))
 }
 
 fn is_read_only_snapshot(live: &File) -> bool {

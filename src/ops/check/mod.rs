@@ -3,6 +3,7 @@
 //! - [`report`]: what is found
 //! - `survey`: the listing and the small objects
 //! - `signed`: index objects, manifests, chains
+//! - `seen`: manifests that this machine remembers
 //! - `catalogue`: what the index objects say, and what of it is bad
 //! - `presence`: packs and the listing
 //! - `choose`, `data`: which packs are read, within which budget, and what is remembered of it
@@ -10,7 +11,7 @@
 //! - `blobs`, `trees`, `paths`: the trees of all snapshots
 //!
 //! Nothing that is wrong stops a check: it is collected. Nothing that the local state remembers of the
-//! repository is believed; only when a pack was last verified.
+//! repository is believed; only that a manifest was there, and when a pack was last verified.
 
 mod blobs;
 mod catalogue;
@@ -22,6 +23,7 @@ mod packs;
 mod paths;
 mod presence;
 pub mod report;
+mod seen;
 mod signed;
 mod survey;
 mod trees;
@@ -105,6 +107,7 @@ fn all(
     progress.stage("snapshots", files(survey.snapshots.len()));
     let snapshots = signed::snapshots(repo, &survey, &statements, findings, progress)?;
     signed::chains(&survey, &snapshots, &statements, findings);
+    seen::manifests(repo, state, &survey, &snapshots, &statements, findings);
 
     repo.take_reread().iter().for_each(|name| findings.transient(name));
 

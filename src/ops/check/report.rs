@@ -305,22 +305,36 @@ pub(super) fn store_failure(error: &StoreError) -> (FindingKind, String) {
     }
 }
 
-/// Tries a second time what failed, unless only a newer program can do it: a failure may have been one of the way here.
+/// So often is something tried again.
+const AGAIN: u32 = 3;
+
+/// Tries again what failed, unless only a newer program can do it: a failure may have been one of the way here.
 pub(super) fn twice<T>(findings: &Findings<'_>, mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     again(findings, |_| attempt())
 }
 
-/// As [`twice`], for reads that are told which attempt they are: nothing for the first, then 0.
+/// As [`twice`], for reads that are told which attempt they are: nothing for the first, then 0 and on.
 pub(super) fn again<T>(
     findings: &Findings<'_>,
     mut attempt: impl FnMut(Option<u32>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let ends = |error: &Error| matches!(error, Error::Store { source, .. } if source.ends_the_run());
-    let error = match attempt(None) {
+    let mut said = match attempt(None) {
         Err(error) if ends(&error) => return Err(findings.end(error)),
         Err(error) if !matches!(error, Error::Newer { .. } | Error::Interrupted) => error,
         done => return done,
     };
-    let second = attempt(Some(0)).map_err(|error| if ends(&error) { findings.end(error) } else { error });
-    second.inspect(|_| findings.transient(describe(&error).0))
+    for number in 0..AGAIN {
+        match attempt(Some(number)) {
+            Ok(done) => {
+                findings.transient(describe(&said).0);
+                return Ok(done);
+            }
+            Err(error) if ends(&error) => return Err(findings.end(error)),
+            Err(error) if number == 0 => said = error,
+            // There may be no other way left: that is no reason.
+            Err(_) => {}
+        }
+    }
+    Err(said)
 }

@@ -6,10 +6,9 @@ use crate::error::{Error, Result};
 use crate::format::gc::Gc;
 use crate::format::limits;
 use crate::format::name::Name;
-use crate::id::ObjectId;
 use crate::repo::statements::Statements;
 use crate::repo::{self, Repository};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// What is in the store, by one listing.
 #[derive(Default)]
@@ -103,22 +102,9 @@ pub(super) fn statements(repo: &Repository, survey: &Survey, findings: &Findings
     let mut all = Statements::default();
     for name in &survey.gc {
         match twice(findings, || repo.signed(name, |opened| Gc::decode(&opened.plaintext))) {
-            Ok(gc) => add(&mut all, gc),
+            Ok(gc) => all.add(gc),
             Err(error) => findings.fault(&error),
         }
     }
     all
-}
-
-/// Unites statements. Unlike [`Repository::statements`] this goes on where a gc object is damaged.
-fn add(all: &mut Statements, gc: Gc) {
-    for (_, packs) in gc.condemned.into_iter().flat_map(|c| c.packs) {
-        all.condemned.extend(packs);
-    }
-    all.forgotten.extend(gc.forgotten);
-    for revoked in gc.revoked {
-        let accepted: HashSet<ObjectId> = revoked.accepted.into_iter().collect();
-        // Where several revoke a key, an object is valid only if each accepts it.
-        all.revoked.entry(revoked.key).and_modify(|both| both.retain(|id| accepted.contains(id))).or_insert(accepted);
-    }
 }

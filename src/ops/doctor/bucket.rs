@@ -37,7 +37,7 @@ pub(super) fn look(b2: &B2Backend) -> Seen {
     }
 }
 
-pub(super) fn lines(b2: &B2Backend, seen: &Seen, role: Option<Role>) -> Vec<Line> {
+pub(super) fn lines(b2: &B2Backend, seen: &Seen, role: Option<Role>, with_lock: bool) -> Vec<Line> {
     let place = b2.place();
     let bucket = match seen {
         Seen::Settings(bucket) => bucket,
@@ -70,7 +70,7 @@ pub(super) fn lines(b2: &B2Backend, seen: &Seen, role: Option<Role>) -> Vec<Line
     let locks = retention(bucket).is_some();
     let mut lines = vec![access(bucket)];
     lines.extend(lifecycle(&harms(&bucket.lifecycle_rules, &place.prefix), locks, role));
-    lines.push(object_lock(bucket));
+    lines.push(object_lock(bucket, with_lock));
     lines
 }
 
@@ -126,13 +126,19 @@ fn retention(bucket: &Bucket) -> Option<(RetentionMode, u64)> {
     bucket.default_retention().filter(|_| bucket.has_lock() == Some(true))
 }
 
-fn object_lock(bucket: &Bucket) -> Line {
+/// `with_lock`: new objects are to be locked, whatever the bucket's default is.
+fn object_lock(bucket: &Bucket, with_lock: bool) -> Line {
     let check = "object lock";
     match (bucket.has_lock(), retention(bucket)) {
         (None, _) => Line::warning(
             check,
             "whether the bucket has Object Lock cannot be seen",
             "give the key readBucketRetentions to have it checked",
+        ),
+        (Some(false), _) if with_lock => Line::error(
+            check,
+            "new objects are to be locked (--object-lock-days), and the bucket has no Object Lock: nothing can be stored",
+            "turn Object Lock on in the bucket's settings, or leave the option out",
         ),
         (Some(false), _) => {
             Line::ok(check, "the bucket has none: an admin's key, or one with lifecycle rules, can delete")

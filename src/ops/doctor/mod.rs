@@ -52,8 +52,6 @@ pub struct Patient<'a> {
     pub with_lock: bool,
     /// Below which the states of all repositories are; nothing if nobody knows where.
     pub state_folder: Option<PathBuf>,
-    /// Where packs are made that the store has no place for.
-    pub spool_folder: PathBuf,
     /// Those who know more of the sources.
     pub sources: &'a [&'a dyn SourceHealth],
 }
@@ -108,7 +106,7 @@ fn store(
     if let Some(b2) = patient.b2.as_deref() {
         let machine = Machine { role, writer: writer.clone(), with_lock: patient.with_lock };
         let bucket = bucket::look(b2);
-        lines.extend(bucket::lines(b2, &bucket, role));
+        lines.extend(bucket::lines(b2, &bucket, role, patient.with_lock));
         lines.extend(capabilities::lines(b2, &machine));
         lines.extend(powers::lines(b2, &machine));
     }

@@ -14,7 +14,7 @@ const ERROR_BYTES: u64 = 256 << 20;
 const WARNING_BYTES: u64 = 1 << 30;
 /// What is written to see whether it can be.
 const TRIED_BYTES: usize = 1 << 20;
-const HINT: &str = "make room there, or name another place with --state-dir or TMPDIR";
+const HINT: &str = "make room there, or name another place with --state-dir";
 
 pub(super) fn lines(patient: &Patient<'_>) -> Vec<Line> {
     let mut folders: Vec<(&str, PathBuf)> = Vec::new();
@@ -35,11 +35,11 @@ pub(super) fn lines(patient: &Patient<'_>) -> Vec<Line> {
     lines
 }
 
-/// Where packs are made: the store's place for them, else the given one.
+/// Where packs are made: the store's place for them; without one, beside the state.
 fn spool(patient: &Patient<'_>) -> Option<PathBuf> {
     let store = patient.store.as_ref().ok()?;
     // A store that is read only has none: then nothing is written.
-    store.staging().ok().map(|place| place.unwrap_or_else(|| patient.spool_folder.clone()))
+    store.staging().ok().flatten()
 }
 
 /// The folder, or the one above it that exists.

@@ -136,9 +136,15 @@ impl Walker<'_, '_> {
         if let Some(why) = self.bad_packs.get(&place.pack) {
             return Err(Arc::clone(why));
         }
-        match self.run.reader.open_pack(place.pack) {
-            Ok(open) => {
-                let segment = open.info.segments.get(usize::from(place.segment));
+        let reader = &self.run.reader;
+        // Over a network the pack is opened when its segments are fetched: by the same request.
+        let info = match reader.repo().backend().is_remote() {
+            true => reader.pack_info(place.pack),
+            false => reader.open_pack(place.pack).map(|open| Arc::clone(&open.info)),
+        };
+        match info {
+            Ok(info) => {
+                let segment = info.segments.get(usize::from(place.segment));
                 segment
                     .map(|s| s.plain_bytes)
                     .ok_or_else(|| "the index names a segment that its pack does not have".into())

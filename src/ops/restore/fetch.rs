@@ -58,10 +58,13 @@ fn segment(run: &Run<'_>, pack: u32, ordinal: u16, numbers: &[usize], wants: &[W
     if run.is_stopped() {
         return Vec::new();
     }
-    let plain = match run.reader.segment(pack, ordinal) {
+    let read = match run.missing_pack(pack) {
+        Some(why) => Err(why),
+        None => run.reader.segment(pack, ordinal).map_err(|error| run.segment_problem(pack, &error)),
+    };
+    let plain = match read {
         Ok(plain) => plain,
-        Err(error) => {
-            let why: Arc<str> = run.read_problem(&error).into();
+        Err(why) => {
             return numbers.iter().map(|number| (*number, Err(Arc::clone(&why)))).collect();
         }
     };

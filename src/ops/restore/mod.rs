@@ -106,7 +106,13 @@ pub fn restore(
     progress.stage("restoring", totals);
     let synced = target.handle.as_ref().map(TargetDir::try_clone).transpose();
     let synced = synced.map_err(|e| Error::io("open", &options.target, e))?;
-    run::run(&run, plan, target)?;
+    let done = run::run(&run, plan, target);
+    if run.doubts_state() {
+        state.distrust();
+        progress
+            .warn("the local state may be to blame for what was not found: the next run makes it anew; try once more");
+    }
+    done?;
     if let Some(target) = synced.filter(|_| !options.dry_run) {
         progress.stage("waiting for the disk", Totals::default());
         target.sync_all().map_err(|e| Error::io("sync", &options.target, e))?;

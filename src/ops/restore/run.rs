@@ -19,7 +19,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// After so many failures of the store in a row, it is taken to be gone.
 const STORE_FAILURES: u32 = 16;
@@ -40,7 +40,11 @@ pub(super) struct Run<'a> {
     failed_links: Mutex<HashSet<LinkKey>>,
     /// Inodes of the target that stay, with the group whose they are.
     claimed: Mutex<HashMap<Inode, LinkKey>>,
+    /// Packs that are not in the store, and what to say of them: nobody asks for each of their segments.
+    missing_packs: Mutex<HashMap<u32, Arc<str>>>,
     store_failures: AtomicU32,
+    /// Whether a blob was not where the local state says: that may be damaged, and not the repository.
+    doubts: AtomicBool,
     stop: AtomicBool,
     fatal: Mutex<Option<Error>>,
 }
@@ -73,7 +77,9 @@ impl<'a> Run<'a> {
             pool: pool.build().map_err(|e| Error::io("start", "threads", io::Error::other(e)))?,
             failed_links: Mutex::default(),
             claimed: Mutex::default(),
+            missing_packs: Mutex::default(),
             store_failures: AtomicU32::new(0),
+            doubts: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             fatal: Mutex::default(),
         })
@@ -144,8 +150,29 @@ impl<'a> Run<'a> {
             self.fatal(Error::Interrupted);
         } else if let Error::State { path, what } = error {
             self.fatal(Error::State { path: path.clone(), what: what.clone() });
+        } else if matches!(error, Error::Missing(_) | Error::Damaged { .. }) {
+            self.doubts.store(true, Ordering::Relaxed);
         }
         text
+    }
+
+    /// Whether what the local state says of blobs is in doubt.
+    pub fn doubts_state(&self) -> bool {
+        self.doubts.load(Ordering::Relaxed)
+    }
+
+    /// As [`Run::read_problem`], of a segment of this pack.
+    pub fn segment_problem(&self, pack: u32, error: &Error) -> Arc<str> {
+        let why: Arc<str> = self.read_problem(error).into();
+        if matches!(error, Error::Missing(_)) {
+            lock(&self.missing_packs).insert(pack, Arc::clone(&why));
+        }
+        why
+    }
+
+    /// What to say of a pack that is known to be missing.
+    pub fn missing_pack(&self, pack: u32) -> Option<Arc<str>> {
+        lock(&self.missing_packs).get(&pack).cloned()
     }
 
     /// The store has answered.

@@ -4,6 +4,7 @@ mod delta;
 mod extents;
 mod items;
 mod places;
+mod quota;
 mod ranges;
 mod record;
 mod subvol;
@@ -13,6 +14,7 @@ mod tree;
 pub use delta::{Delta, Standing};
 pub use extents::{PhysicalKind, PhysicalRun};
 pub use places::Places;
+pub use quota::{exclusive_bytes, may_search};
 pub use ranges::ChangedRanges;
 pub use record::{ParentRecord, Refused, Which};
 pub use subvol::{

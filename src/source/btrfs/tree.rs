@@ -41,7 +41,7 @@ impl<'fd> Cursor<'fd> {
     }
 
     /// The same in another tree.
-    fn in_tree(mut self, tree_id: u64) -> Self {
+    pub(super) fn in_tree(mut self, tree_id: u64) -> Self {
         self.key.tree_id = tree_id;
         self
     }

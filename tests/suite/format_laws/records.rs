@@ -265,15 +265,13 @@ pub fn manifest() -> impl Strategy<Value = Manifest> {
 pub fn gc() -> impl Strategy<Value = Gc> {
     let condemned = option::of((0u64..1 << 40, btree_map(writer(), ids(1..4), 1..4)));
     let revoked = vec((any::<[u8; 32]>(), ids(0..3)).prop_map(|(key, accepted)| Revoked { key, accepted }), 0..3);
-    (time(), condemned, ids(0..4), revoked)
-        .prop_filter("it must say something", |(_, condemned, forgotten, revoked)| {
-            condemned.is_some() || !forgotten.is_empty() || !revoked.is_empty()
-        })
-        .prop_map(|(created, condemned, forgotten, revoked)| {
+    (time(), condemned, ids(0..4), revoked, ids(0..3))
+        .prop_map(|(created, condemned, forgotten, revoked, pinned)| {
             let condemned = condemned.map(|(grace_secs, packs)| Condemned {
                 not_before: created.plus(Duration::from_secs(grace_secs)),
                 packs: packs.into_iter().collect(),
             });
-            Gc { created, condemned, forgotten, revoked }
+            Gc { created, condemned, forgotten, revoked, pinned }
         })
+        .prop_filter("it must say something", |gc| !gc.is_empty())
 }

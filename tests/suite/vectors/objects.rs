@@ -230,6 +230,9 @@ fn show_gc(plaintext: &[u8]) -> Outcome {
     if !gc.revoked.is_empty() {
         shown["revoked"] = gc.revoked.iter().map(|r| json!({ "key": hex(r.key), "accepted": r.accepted })).collect();
     }
+    if !gc.pinned.is_empty() {
+        shown["pinned"] = json!(gc.pinned);
+    }
     Ok(shown)
 }
 

@@ -2,7 +2,8 @@
 
 use super::Outcome;
 use crate::context::Context;
-use crate::open;
+use crate::{open, roles};
+use panther::config;
 use panther::ops::Progress;
 use panther::ops::backup::{BackupOptions, SnapshotMode, backup};
 use panther::ops::database::spec::parse_timeout;
@@ -25,8 +26,8 @@ use std::time::Duration;
 Patterns are those of .gitignore; one with a slash in its middle matches at any depth, one that
 begins with a slash only there. Exit code 3: the snapshot was made, but something could not be read.")]
 pub struct Options {
-    /// Files and folders
-    #[arg(required = true, value_name = "PATH")]
+    /// Files and folders [default: the profile's sources]
+    #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Tags for the snapshot, separated by commas; may be given several times
     #[arg(long, value_name = "TAG[,TAG…]")]
@@ -45,7 +46,7 @@ pub struct Options {
     /// Make no snapshot if nothing has changed
     #[arg(long)]
     skip_if_unchanged: bool,
-    /// Read Btrfs subvolumes from read-only snapshots: auto takes one of each path that is a subvolume, if this process may
+    /// Read Btrfs subvolumes from read-only snapshots: auto takes one of each path that is a subvolume, and reads the live files if that cannot be done (docs/btrfs.md)
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
     snapshot: When,
     /// Read this snapshot of the subvolume instead of taking one
@@ -67,14 +68,15 @@ pub struct Options {
     #[arg(long, value_name = "TIME", default_value = "5min", value_parser = parse_timeout)]
     hook_timeout: Duration,
     /// auto, fastest, default, better, max, or a zstd level from 1 to 19; auto is default, and works harder where the uplink leaves time for it
-    #[arg(long, value_name = "LEVEL", default_value = "auto", value_parser = parse_level)]
-    compression: i32,
+    /// [default: the profile's, else auto]
+    #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
+    compression: Option<i32>,
 }
 
 /// When snapshots are taken.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum When {
-    /// Of each path that is a Btrfs subvolume, if this process may
+    /// Of each path that is a Btrfs subvolume; the live files if that cannot be done
     Auto,
     /// Of all subvolumes in which the paths lie; it is an error if that cannot be done
     Always,
@@ -118,16 +120,37 @@ pub struct Excludes {
 }
 
 impl Excludes {
-    fn make(&self) -> ExcludeOptions {
+    /// What the profile leaves out and what these options leave out.
+    fn make(&self, profile: &config::types::Backup) -> ExcludeOptions {
+        let files = profile.exclude_files.iter().map(|file| file.get().clone());
         ExcludeOptions {
-            patterns: self.exclude.clone(),
-            case_insensitive_patterns: self.iexclude.clone(),
-            files: self.exclude_file.clone(),
-            caches: self.exclude_caches,
-            larger_than_bytes: self.exclude_larger_than,
-            one_file_system: self.one_file_system,
+            patterns: both(&profile.exclude, &self.exclude),
+            case_insensitive_patterns: both(&profile.iexclude, &self.iexclude),
+            files: files.chain(self.exclude_file.iter().cloned()).collect(),
+            caches: self.exclude_caches || profile.exclude_caches == Some(true),
+            larger_than_bytes: self
+                .exclude_larger_than
+                .or(profile.exclude_larger_than.as_ref().map(|size| *size.get())),
+            one_file_system: self.one_file_system || profile.one_file_system == Some(true),
         }
     }
+}
+
+fn both(profile: &[String], options: &[String]) -> Vec<String> {
+    profile.iter().chain(options).cloned().collect()
+}
+
+/// The paths of the profile's sources.
+fn sources(context: &Context) -> Result<Vec<PathBuf>> {
+    let Some(profile) = context.profile() else {
+        return Err(Error::Usage("name at least one file or folder to back up, or use a profile with sources".into()));
+    };
+    if profile.sources.is_empty() {
+        return Err(Error::Usage("the profile has no sources: name at least one file or folder to back up".into()));
+    }
+    let place =
+        |source: &config::types::Source| source.path.as_ref().or(source.subvolume.as_ref()).map(|p| p.get().clone());
+    Ok(profile.sources.iter().filter_map(place).collect())
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -151,25 +174,34 @@ fn parse_level(text: &str) -> Result<i32, String> {
 
 /// Makes a snapshot.
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
-    let host = options.host.clone().unwrap_or_else(open::host);
+    let from_profile = context.profile().and_then(|profile| profile.backup.clone()).unwrap_or_default();
+    let host = options.host.clone().or_else(|| from_profile.host.clone()).unwrap_or_else(open::host);
+    let paths = if options.paths.is_empty() { sources(context)? } else { options.paths.clone() };
+    let level = match (options.compression, &from_profile.compression) {
+        (Some(level), _) => level,
+        (None, Some(text)) => parse_level(&text.to_string()).map_err(Error::Usage)?,
+        (None, None) => AUTO,
+    };
     let mut tags: Vec<String> = options.tag.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
+    tags.extend(from_profile.tags.iter().cloned());
     if tags.iter().any(String::is_empty) {
         return Err(Error::Usage("a tag is empty".into()));
     }
     tags.sort();
     tags.dedup();
     let (repo, _) = open::repository(context)?;
+    roles::warn_of_power(context, &repo);
     let state = open::state(context, &repo)?;
     let options = BackupOptions {
-        paths: options.paths.clone(),
+        paths,
         tags,
         writer: open::writer(context, &repo, &host),
         host,
-        excludes: options.excludes.make(),
-        level: options.compression,
+        excludes: options.excludes.make(&from_profile),
+        level,
         dry_run: options.dry_run,
         force: options.force,
-        skip_if_unchanged: options.skip_if_unchanged,
+        skip_if_unchanged: options.skip_if_unchanged || from_profile.skip_if_unchanged == Some(true),
         threads: 0,
         snapshots: options.snapshots(),
         databases: options.database.clone(),

@@ -30,7 +30,7 @@ pub struct Options {
     /// Read a part of the data: a share such as 5% or 1/7, or a size such as 500M
     #[arg(long, value_name = "SHARE|SIZE", value_parser = parse_amount)]
     read_data_subset: Option<Amount>,
-    /// Read at most so much in a calendar month, this machine's runs together; `free` is three times what is stored, `none` no limit [default: free for B2, else none]
+    /// Read at most so much in a calendar month, this machine's runs together; `free` is three times what is stored, but a gigabyte at least; `none` no limit [default: free for B2, else none]
     #[arg(long, value_name = "SIZE", value_parser = parse_limit)]
     egress_budget: Option<Limit>,
 }

@@ -35,7 +35,6 @@ pub fn run(_: &Options, context: &Context) -> Result<Outcome> {
         b2,
         with_lock: context.globals.b2.object_lock_days.is_some(),
         state_folder: open::state_folder(context).ok(),
-        spool_folder: std::env::temp_dir(),
         sources: &[],
     };
     let opened = |backend: &Arc<dyn Backend>| {

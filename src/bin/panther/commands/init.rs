@@ -3,14 +3,14 @@
 use super::Outcome;
 use crate::context::Context;
 use crate::open::{self, Place};
-use crate::{b2, secrets};
+use crate::{b2, roles, secrets};
 use panther::backend::Backend;
 use panther::backend::b2::roles::{Purpose, Recipe};
 use panther::backend::b2::{B2Backend, Which};
 use panther::backend::local::LocalBackend;
 use panther::error::StoreError;
 use panther::format::name::Name;
-use panther::id::{ObjectId, RepoId, WriterName};
+use panther::id::{ObjectId, RepoId};
 use panther::ops::Progress as _;
 use panther::ops::doctor::refuse_harm;
 use panther::repo::Repository;
@@ -48,7 +48,8 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let location = backend.location();
     let recipient = secrets::recipient(&opener);
     let repo = Repository::init(backend, &recipient, &options.label, secrets::work_factor())?;
-    let recipes = recipes(&place, context);
+    open::remember_new(context, &repo)?;
+    let recipes = roles::recipes(&place, context, &[Purpose::Writing, Purpose::Reading, Purpose::Admin]);
     let body =
         Body { repository: repo.config().repo, location: &location, key: repo.key_id(), application_keys: &recipes };
     context.report(body, || {
@@ -58,7 +59,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
              `panther key paper` prints a key to keep in a safe place.\n",
             repo.config().repo.short(),
             text::message(&location)
-        ) + &application_keys(&recipes)
+        ) + &roles::text(&recipes)
     })?;
     Ok(Outcome::Complete)
 }
@@ -107,32 +108,4 @@ fn look_at_bucket(backend: &B2Backend, context: &Context) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// How to make the application keys of all roles; nothing where there are none.
-fn recipes(place: &Place, context: &Context) -> Vec<Recipe> {
-    let Place::B2(location) = place else { return Vec::new() };
-    let writer = context.globals.writer.clone().unwrap_or_else(|| WriterName::from_host(&open::host()));
-    let with_lock = context.globals.b2.object_lock_days.is_some();
-    let all = [Purpose::Writing, Purpose::Reading, Purpose::Admin];
-    all.into_iter().map(|purpose| Recipe::new(purpose, location, Some(&writer), with_lock)).collect()
-}
-
-fn application_keys(recipes: &[Recipe]) -> String {
-    if recipes.is_empty() {
-        return String::new();
-    }
-    let mut out = "Application keys, each for its role (docs/b2.md); `panther doctor` tests them:\n".to_owned();
-    for recipe in recipes {
-        out += match recipe.purpose {
-            Purpose::Writing => "  a machine that backs up, with panther's role `writer`; it cannot delete:\n",
-            Purpose::Reading => "  the second key of such a machine (--b2-read-key-file), and that of a reader:\n",
-            Purpose::Admin => "  the admin:\n",
-        };
-        out += &format!("    {}\n", recipe.command);
-        if let Some(web) = &recipe.web {
-            out += &format!("    or in the web console: {web}\n");
-        }
-    }
-    out
 }

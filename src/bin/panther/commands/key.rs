@@ -3,7 +3,8 @@
 use super::Outcome;
 use crate::context::{Context, write_failed};
 use crate::secrets::NewSecret;
-use crate::{open, secrets};
+use crate::{open, roles, secrets};
+use panther::backend::b2::roles::Recipe;
 use panther::format::keyfile::Role;
 use panther::format::time::Time;
 use panther::id::ObjectId;
@@ -63,6 +64,14 @@ enum RoleName {
     Admin,
     Reader,
     Writer,
+}
+
+#[derive(Serialize)]
+struct Added {
+    key: ObjectId,
+    /// How to make the application keys that its holder needs, in B2.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    application_keys: Vec<Recipe>,
 }
 
 /// Options of `key remove`.
@@ -178,7 +187,9 @@ fn add(options: &Add, context: &Context) -> Result<()> {
     };
     let writer = context.globals.writer.as_ref();
     let id = keys::add(&repo, role, &options.label, writer, &recipient, secrets::work_factor())?;
-    context.emit(Made { key: id, replaces: None, file: None }, || format!("added the {} key {id}\n", role.as_str()))
+    let application_keys = roles::recipes(&open::place(context)?, context, roles::purposes(role));
+    let said = format!("added the {} key {id}\n", role.as_str()) + &roles::text(&application_keys);
+    context.emit(Added { key: id, application_keys }, || said)
 }
 
 fn remove(options: &Remove, context: &Context) -> Result<()> {

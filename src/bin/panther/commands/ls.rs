@@ -58,7 +58,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     // Not the lock of the standard output, which may not go to another thread.
     let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout());
     if json {
-        context.line(&mut out, Start { kind: "snapshot", snapshot: Row::of(&snapshot) })?;
+        context.line(&mut out, Start { kind: "snapshot", snapshot: Row::of(&snapshot).marked(&statements) })?;
     }
     let mut entries = 0;
     let listed = list(&reader, &snapshot.manifest, path.as_deref(), options.recursive, &mut |path, entry| {

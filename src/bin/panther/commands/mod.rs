@@ -2,11 +2,15 @@
 
 pub mod backup;
 pub mod check;
+pub mod config;
 pub mod doctor;
+pub mod forget;
 pub mod init;
 pub mod key;
 pub mod ls;
+pub mod pin;
 pub mod restore;
+pub mod snapshot;
 pub mod snapshots;
 pub mod try_it;
 pub mod usage;
@@ -50,11 +54,16 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Backup(options) => backup::run(options, context),
         Command::Restore(options) => restore::run(options, context),
         Command::Snapshots(options) => snapshots::run(options, context),
+        Command::Snapshot(snapshot) => snapshot::run(snapshot, context),
         Command::Ls(options) => ls::run(options, context),
         Command::Check(options) => check::run(options, context),
+        Command::Forget(options) => forget::run(options, context),
+        Command::Pin(options) => pin::run(options, true, context),
+        Command::Unpin(options) => pin::run(options, false, context),
         Command::Doctor(options) => doctor::run(options, context),
         Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
+        Command::Config(config) => config::run(config, context),
         Command::Try(options) => try_it::run(options, context),
     }
 }

@@ -42,11 +42,13 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
 type Found = (Vec<Row>, Vec<Error>);
 
 fn whole(context: &Context, repo: &Repository, filter: &SnapshotFilter, ids: &[String]) -> Result<Found> {
-    let listing = repo.snapshots(&repo.statements_for_reading(|error| context.ui.warn(&open::with_causes(error)))?)?;
+    let statements = repo.statements_for_reading(|error| context.ui.warn(&open::with_causes(error)))?;
+    let listing = repo.snapshots(&statements)?;
+    let row = |snapshot| Row::of(snapshot).marked(&statements);
     let rows = if ids.is_empty() {
-        listing.snapshots.iter().filter(|snapshot| filter.matches(snapshot)).map(Row::of).collect()
+        listing.snapshots.iter().filter(|snapshot| filter.matches(snapshot)).map(row).collect()
     } else {
-        let one = |id: &String| pick(&listing.snapshots, id, |snapshot| filter.matches(snapshot)).map(Row::of);
+        let one = |id: &String| pick(&listing.snapshots, id, |snapshot| filter.matches(snapshot)).map(row);
         ids.iter().map(one).collect::<Result<_>>()?
     };
     Ok((rows, listing.bad))
@@ -78,5 +80,5 @@ fn heads(context: &Context, repo: &Repository, filter: &SnapshotFilter, ids: &[S
             return Err(Error::Usage("there is no such snapshot".into()));
         }
     }
-    Ok((all.iter().map(Row::of_head).collect(), bad))
+    Ok((all.iter().map(|head| Row::of_head(head).marked(&statements)).collect(), bad))
 }

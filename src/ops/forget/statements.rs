@@ -1,0 +1,165 @@
+//! gc objects that say what was forgotten: put together, and removed when nobody needs them any more (spec 11.5).
+
+use super::write_gc;
+use crate::error::{Error, Result, StoreError};
+use crate::format::gc::Gc;
+use crate::format::name::Name;
+use crate::format::time::Time;
+use crate::id::ObjectId;
+use crate::repo::Repository;
+use crate::seal::Signer;
+use std::collections::{BTreeSet, HashSet};
+
+const DAY_SECS: i64 = 86_400;
+/// Statements of one quarter are put together, those of different quarters are not: each quarter's can go when its time has come.
+const QUARTER_SECS: i64 = 91 * DAY_SECS;
+/// So many of a quarter are put together.
+const MOST: usize = 4;
+/// What another one says is removed when that is so old: no listing lacks it any more.
+const SETTLED_SECS: i64 = DAY_SECS;
+/// What no manifest names is removed when it is so old: a machine that was off for a year still learns of it.
+const EXPIRED_SECS: i64 = 400 * DAY_SECS;
+
+/// A gc object that says nothing but what was forgotten.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stated {
+    /// Its id.
+    pub id: ObjectId,
+    /// When it was made.
+    pub created: Time,
+    /// The snapshots.
+    pub forgotten: BTreeSet<ObjectId>,
+}
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tidying {
+    /// Snapshots that a new gc object is to name; none if it is empty.
+    pub join: BTreeSet<ObjectId>,
+    /// gc objects that can go.
+    pub remove: Vec<ObjectId>,
+}
+
+/// Which statements to put together and which to remove. `named` are the predecessors that manifests name.
+pub fn plan(all: &[Stated], named: &HashSet<ObjectId>, now: Time) -> Tidying {
+    let order = |s: &Stated| (s.forgotten.len(), s.created, s.id);
+    // Of two that say the same, the later one counts as saying more.
+    let covers = |big: &Stated, small: &Stated| order(big) > order(small) && small.forgotten.is_subset(&big.forgotten);
+    let age_secs = |s: &Stated| now.secs.saturating_sub(s.created.secs);
+    let is_said_elsewhere = |s: &Stated| all.iter().any(|other| covers(other, s) && age_secs(other) >= SETTLED_SECS);
+    let is_named = |s: &Stated| s.forgotten.iter().any(|id| named.contains(id));
+    let is_expired = |s: &Stated| age_secs(s) >= EXPIRED_SECS && !is_named(s);
+    let remove = all.iter().filter(|s| is_said_elsewhere(s) || is_expired(s)).map(|s| s.id).collect();
+    let quarter = |time: Time| time.secs.div_euclid(QUARTER_SECS);
+    let of_now: Vec<&Stated> = all
+        .iter()
+        .filter(|s| quarter(s.created) == quarter(now) && !all.iter().any(|other| covers(other, s)))
+        .collect();
+    let join = match of_now.len() >= MOST {
+        true => of_now.iter().flat_map(|s| &s.forgotten).copied().collect(),
+        false => BTreeSet::new(),
+    };
+    Tidying { join, remove }
+}
+
+/// Puts statements together and removes what nobody needs. Returns how many were removed.
+///
+/// # Errors
+/// [`Error::Store`]; what is wrong with a gc object.
+pub(super) fn tidy(repo: &Repository, signer: &Signer, named: &HashSet<ObjectId>, now: Time) -> Result<u64> {
+    let mut all = Vec::new();
+    for (name, _) in repo.list("gc/")? {
+        let Some(id) = name.id() else { continue };
+        match repo.signed(&name, |opened| Ok((Gc::decode(&opened.plaintext)?, opened.plaintext))) {
+            // One that says something else as well, known or not, is left alone.
+            Ok((gc, plaintext)) => {
+                let only = Gc { created: gc.created, forgotten: gc.forgotten.clone(), ..Gc::default() };
+                if !only.forgotten.is_empty() && only.encode() == plaintext {
+                    all.push(Stated { id, created: gc.created, forgotten: gc.forgotten.into_iter().collect() });
+                }
+            }
+            Err(Error::Missing(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let tidying = plan(&all, named, now);
+    if !tidying.join.is_empty() {
+        write_gc(repo, signer, &Gc { created: now, forgotten: tidying.join.into_iter().collect(), ..Gc::default() })?;
+    }
+    for id in &tidying.remove {
+        match repo.backend().delete(&Name::Gc(*id).to_string()) {
+            Ok(()) | Err(StoreError::NotFound) => {}
+            Err(error) => return Err(Error::store("remove", Name::Gc(*id), error)),
+        }
+    }
+    Ok(tidying.remove.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u64) -> ObjectId {
+        ObjectId::of(&number.to_le_bytes())
+    }
+
+    /// Ten years of nights of five hosts, each of which forgets one snapshot a night. What is forgotten stays known for a year, and for as long as a manifest
+    /// names it; and the number of gc objects does not grow.
+    #[test]
+    fn ten_years_of_statements() {
+        let (mut all, mut most, mut next) = (Vec::<Stated>::new(), 0, 0);
+        let for_ever = id(7);
+        let named = HashSet::from([for_ever]);
+        let start = 1_700_000_000;
+        let mut forgotten_at = Vec::new();
+        for night in 0..3_650i64 {
+            let now = Time { secs: start + night * DAY_SECS, nanos: 0 };
+            for _ in 0..5 {
+                next += 1;
+                let statement = Stated { id: id(1 << 40 | next), created: now, forgotten: BTreeSet::from([id(next)]) };
+                forgotten_at.push((id(next), night));
+                all.push(statement);
+                let Tidying { join, remove } = plan(&all, &named, now);
+                if !join.is_empty() {
+                    next += 1;
+                    all.push(Stated { id: id(1 << 40 | next), created: now, forgotten: join });
+                }
+                all.retain(|s| !remove.contains(&s.id));
+            }
+            most = most.max(all.len());
+            if night % 50 == 0 {
+                let said: HashSet<ObjectId> = all.iter().flat_map(|s| &s.forgotten).copied().collect();
+                for (id, at) in &forgotten_at {
+                    let is_needed = *id == for_ever || night - at < 365;
+                    assert!(!is_needed || said.contains(id), "night {night}: {id:?} of night {at}");
+                    // Whole quarters stay a little longer; that of the one that is named, for ever.
+                    assert!(!said.contains(id) || night - at < 400 + 91 + 2 || *at < 100, "night {night}, {at}");
+                }
+            }
+        }
+        assert!(most <= 50, "{most} gc objects");
+    }
+
+    #[test]
+    fn nothing_goes_before_its_time() {
+        let now = Time { secs: 1_700_000_000, nanos: 0 };
+        let ago = |secs: i64| Time { secs: now.secs - secs, nanos: 0 };
+        let stated = |number, created, ids: &[u64]| Stated {
+            id: id(number),
+            created,
+            forgotten: ids.iter().map(|n| id(*n)).collect(),
+        };
+        let small = stated(100, ago(10 * DAY_SECS), &[1]);
+        // The joint one is too young for a listing to be sure to have it.
+        let all = [small.clone(), stated(101, ago(DAY_SECS - 1), &[1, 2])];
+        assert_eq!(plan(&all, &HashSet::new(), now), Tidying::default());
+        let all = [small.clone(), stated(101, ago(DAY_SECS), &[1, 2])];
+        assert_eq!(plan(&all, &HashSet::new(), now).remove, [small.id]);
+        // Two that say the same: one stays.
+        let all = [small.clone(), stated(101, ago(2 * DAY_SECS), &[1])];
+        assert_eq!(plan(&all, &HashSet::new(), now).remove, [small.id]);
+        let old = stated(102, ago(EXPIRED_SECS), &[5]);
+        assert_eq!(plan(std::slice::from_ref(&old), &HashSet::new(), now).remove, [old.id]);
+        assert_eq!(plan(std::slice::from_ref(&old), &HashSet::from([id(5)]), now).remove, []);
+    }
+}
