@@ -45,6 +45,10 @@ mod damage_cli;
 mod damage_packs;
 mod damage_restore;
 mod damage_world;
+mod db_hooks;
+mod db_kit;
+mod db_postgres;
+mod db_redis;
 mod doctor;
 #[path = "../fake_b2/mod.rs"]
 mod fake_b2;

@@ -75,6 +75,8 @@ impl Kit {
             skip_if_unchanged: false,
             threads: 0,
             snapshots: Default::default(),
+            databases: Vec::new(),
+            hooks: Default::default(),
         };
         let report = backup(&self.repo, &self.state, &options, &Silent).unwrap();
         assert!(report.unreadable.is_empty(), "{:?}", report.unreadable);
