@@ -28,6 +28,7 @@ mod btrfs_lineage;
 mod btrfs_local;
 mod btrfs_parents;
 mod btrfs_restore;
+mod btrfs_shares;
 mod btrfs_walk;
 mod check_data;
 mod cli_basics;
