@@ -33,8 +33,9 @@ use assemble::Assembler;
 use memory::{Memory, Past};
 use quiet::{Quiet, Ready};
 use roots::resolve_roots;
-pub use sources::SnapshotMode;
+pub use sources::{SnapshotMode, SubvolumeOptions};
 use sources::{Sources, Wanted};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -65,6 +66,8 @@ pub struct BackupOptions {
     pub threads: usize,
     /// Whether snapshots are read in place of live files.
     pub snapshots: SnapshotMode,
+    /// What is otherwise for some subvolumes, by their paths.
+    pub subvolumes: BTreeMap<PathBuf, SubvolumeOptions>,
     /// Databases in the paths, each made ready before its snapshot. One that fails is left out.
     pub databases: Vec<Database>,
     /// What is run around the taking of snapshots.
@@ -175,6 +178,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         state,
         repo: &repo.keys().repo(),
         mode: &options.snapshots,
+        subvolumes: &options.subvolumes,
         roots: &named,
         excludes: &excludes,
         excludes_id: [0; 32],
