@@ -4,6 +4,7 @@
 use super::brief::Brief;
 use super::{guarded, unguarded};
 use crate::backend::Usage;
+pub use crate::cost::Day;
 use crate::error::Result;
 use redb::{ReadableTable, TableDefinition};
 use std::path::Path;
@@ -12,35 +13,6 @@ use std::path::Path;
 const DAYS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("usage by day");
 /// Older days are dropped: 13 months are there whole.
 const KEPT_DAYS: u32 = 400;
-const SECS_PER_DAY: i64 = 86_400;
-
-/// A day in UTC: days since 1970-01-01.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Day(pub u32);
-
-impl Day {
-    /// The day of a time in seconds since 1970; the first one for what is before.
-    pub fn of_secs(secs: i64) -> Self {
-        Self(u32::try_from(secs.div_euclid(SECS_PER_DAY)).unwrap_or(0))
-    }
-
-    /// Today, by the system's clock.
-    pub fn today() -> Self {
-        Self::of_secs(crate::format::time::Time::now().secs)
-    }
-
-    /// The date.
-    pub fn date(self) -> jiff::civil::Date {
-        let span = jiff::Span::new().try_days(self.0);
-        // Some four billion days are beyond what a calendar has; such a day was never noted.
-        span.and_then(|span| jiff::civil::date(1970, 1, 1).checked_add(span)).unwrap_or(jiff::civil::Date::MAX)
-    }
-
-    /// Whether both are in one calendar month.
-    pub fn is_month_of(self, other: Self) -> bool {
-        self.date().first_of_month() == other.date().first_of_month()
-    }
-}
 
 /// A store's day.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -182,17 +154,6 @@ mod tests {
             up_bytes: n + 8,
             down_bytes: n + 9,
         }
-    }
-
-    #[test]
-    fn days_and_months() {
-        assert_eq!(Day::of_secs(-1), Day(0));
-        assert_eq!((Day::of_secs(86_399), Day::of_secs(86_400)), (Day(0), Day(1)));
-        assert_eq!(Day(20_574).date(), jiff::civil::date(2026, 5, 1));
-        assert_eq!(Day(u32::MAX).date(), jiff::civil::Date::MAX);
-        // 2026-05-01 to 2026-05-31.
-        let may: Vec<u32> = (20_500..20_700).filter(|n| Day(*n).is_month_of(Day(20_580))).collect();
-        assert_eq!((may.first(), may.last(), may.len()), (Some(&20_574), Some(&20_604), 31));
     }
 
     #[test]
