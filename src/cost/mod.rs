@@ -7,12 +7,14 @@
 
 mod bill;
 mod day;
+mod forecast;
 mod money;
 mod prices;
 mod stored;
 
 pub use bill::{Bill, DayUse, bill};
 pub use day::{Day, SECS_PER_DAY};
+pub use forecast::{Series, excess_bytes, months, stored_ahead};
 pub use money::NanoDollars;
 pub use prices::{PriceList, PriceTable};
 pub use stored::{Stored, byte_secs, byte_secs_by_day};

@@ -37,6 +37,7 @@ mod cli_restore;
 mod cli_secrets;
 mod cli_try;
 mod common;
+mod cost_bill;
 mod crash;
 mod damage;
 mod damage_check;
