@@ -96,7 +96,7 @@ impl Nights {
             let at = self.random(self.names.len() as u64) as usize;
             let name = format!("cost/{}", self.names[at].0);
             match self.random(2) {
-                0 => fake.hide(crate::b2_kit::BUCKET, &name),
+                0 if fake.names(crate::b2_kit::BUCKET).contains(&name) => fake.hide(crate::b2_kit::BUCKET, &name),
                 _ => fake.shadow(crate::b2_kit::BUCKET, &name, &noise(3, 20_000)),
             }
         }
