@@ -22,6 +22,8 @@ pub struct Series {
     pub new_bytes: f64,
     /// The times of the snapshots that are kept now, ascending, in seconds since 1970.
     pub kept_secs: Vec<i64>,
+    /// Those that were forgotten, but whose data is still there.
+    pub lingering_secs: Vec<i64>,
 }
 
 impl Series {
@@ -46,7 +48,9 @@ impl Series {
     /// Which part of the change is always the same, and what is stored beyond what that explains (waiting for a prune, say).
     fn fit(&self) -> (f64, f64) {
         let excess = self.stored_bytes - self.live_bytes;
-        let (hot, spread) = self.old(&self.kept_secs);
+        let mut there: Vec<i64> = self.kept_secs.iter().chain(&self.lingering_secs).copied().collect();
+        there.sort_unstable();
+        let (hot, spread) = self.old(&there);
         // Where both say the same, nothing is learnt.
         let share =
             if spread - hot > spread * 0.05 { ((spread - excess) / (spread - hot)).clamp(0.0, 1.0) } else { 0.5 };
@@ -141,6 +145,7 @@ mod tests {
             new_bytes: GB,
             // A snapshot a day for a week, and three from weeks before.
             kept_secs: [-21, -14, -7].into_iter().map(|day| day * 86_400).chain(daily(8)).collect(),
+            lingering_secs: Vec::new(),
         };
         // Always the same gigabyte: ten gaps, ten of it.
         let hot = series(110.0 * GB);
@@ -166,6 +171,7 @@ mod tests {
             growth_bytes: GB,
             new_bytes: GB,
             kept_secs: daily(3),
+            lingering_secs: Vec::new(),
         };
         let kept: Vec<Vec<i64>> = (0..60).map(|_| daily(3)).collect();
         let stored = stored_ahead(&series, &kept);

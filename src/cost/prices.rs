@@ -113,6 +113,12 @@ impl PriceTable {
         self.lists.sort_by_key(|list| list.from);
     }
 
+    /// A list that holds from its day on, whatever was known of later days.
+    pub fn change(&mut self, list: PriceList) {
+        self.lists.retain(|other| other.from < list.from);
+        self.lists.push(list);
+    }
+
     /// What holds on a day; of days before the first list, that one.
     pub fn at(&self, day: Day) -> &PriceList {
         let at = self.lists.partition_point(|list| list.from <= day).saturating_sub(1);
@@ -149,6 +155,8 @@ mod tests {
             (NanoDollars::cents(695), NanoDollars::dollars(9))
         );
         assert_eq!(table.lists().len(), 3);
+        table.change(PriceList { from: Day::of_date(date(2026, 3, 1)), ..table.at(Day(0)).clone() });
+        assert_eq!((at(&table, 2030, 1, 1), table.lists().len()), (NanoDollars::dollars(6), 2));
     }
 
     #[test]

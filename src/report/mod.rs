@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod check;
+pub mod cost;
 pub mod doctor;
 pub mod forget;
 pub mod json;

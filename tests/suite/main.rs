@@ -38,6 +38,8 @@ mod cli_secrets;
 mod cli_try;
 mod common;
 mod cost_bill;
+mod cost_cli;
+mod cost_forecast;
 mod crash;
 mod damage;
 mod damage_check;

@@ -2,7 +2,7 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    backup, check, config, doctor, forget, init, key, ls, pin, restore, snapshot, snapshots, try_it, usage,
+    backup, check, config, cost, doctor, forget, init, key, ls, pin, restore, snapshot, snapshots, try_it, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -43,6 +43,7 @@ Exit codes:
   12   no key opens with this passphrase or identity
   13   the key at hand may not do this
   14   the repository needs a newer version of panther
+  15   the budget of the month stops this backup
   130  interrupted
   141  whoever read the output has stopped";
 
@@ -132,6 +133,8 @@ pub enum Command {
     Unpin(pin::Options),
     /// Look whether everything that a backup or a restore needs is as it should be
     Doctor(doctor::Options),
+    /// Show what the repository costs, will cost and would cost
+    Cost(Box<cost::Options>),
     /// Show what was asked of B2: calls by class, and bytes, by day or month
     Usage(usage::Options),
     /// List, add, change, remove, copy and print keys
@@ -159,6 +162,7 @@ impl Command {
             Self::Pin(_) => "pin",
             Self::Unpin(_) => "unpin",
             Self::Doctor(_) => "doctor",
+            Self::Cost(_) => "cost",
             Self::Usage(_) => "usage",
             Self::Key(key) => key.name(),
             Self::Config(config) => config.name(),

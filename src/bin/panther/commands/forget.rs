@@ -148,7 +148,8 @@ fn parse_group_by(text: &str) -> Result<GroupBy, String> {
     Ok(by)
 }
 
-fn profile_group_by(retention: &Retention) -> Option<GroupBy> {
+/// How the profile groups snapshots.
+pub fn profile_group_by(retention: &Retention) -> Option<GroupBy> {
     let list = retention.group_by.as_ref()?;
     let has = |key| list.contains(&key);
     Some(GroupBy { host: has(GroupByKey::Host), paths: has(GroupByKey::Paths), tags: has(GroupByKey::Tags) })

@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod check;
 pub mod config;
+pub mod cost;
 pub mod doctor;
 pub mod forget;
 pub mod init;
@@ -61,6 +62,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Pin(options) => pin::run(options, true, context),
         Command::Unpin(options) => pin::run(options, false, context),
         Command::Doctor(options) => doctor::run(options, context),
+        Command::Cost(options) => cost::run(options, context),
         Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
         Command::Config(config) => config::run(config, context),
