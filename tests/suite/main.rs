@@ -63,6 +63,7 @@ mod format_laws;
 mod generations;
 mod golden;
 mod interrupt;
+mod metrics;
 mod restore;
 mod restore_faults;
 mod restore_in_place;

@@ -6,6 +6,7 @@ mod budget;
 mod cli;
 mod commands;
 mod context;
+mod facts;
 mod harden;
 mod money;
 mod open;
@@ -15,6 +16,7 @@ mod rules;
 mod scratch;
 mod secrets;
 mod signals;
+mod sinks;
 mod telemetry;
 mod ui;
 

@@ -1,5 +1,6 @@
 //! The commands, one a file: each has its options and a function that runs it.
 
+pub mod alerts;
 pub mod backup;
 pub mod check;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod forget;
 pub mod init;
 pub mod key;
 pub mod ls;
+pub mod metrics;
 pub mod pin;
 pub mod restore;
 pub mod snapshot;
@@ -63,6 +65,8 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Unpin(options) => pin::run(options, false, context),
         Command::Doctor(options) => doctor::run(options, context),
         Command::Cost(options) => cost::run(options, context),
+        Command::Metrics(options) => metrics::run(options, context),
+        Command::Alerts(options) => alerts::run(options, context),
         Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
         Command::Config(config) => config::run(config, context),
