@@ -1,6 +1,7 @@
 //! All integration tests in one program: linking is the slow part.
 #![allow(clippy::unwrap_used)]
 
+mod alerts;
 mod b2_cli;
 mod b2_counts;
 mod b2_effort;

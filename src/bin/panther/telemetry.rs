@@ -23,9 +23,7 @@ const CHECKED: [(&str, &str); 3] =
 /// Notes how the command has ended, and tells whom the profile names. What goes wrong with that is said, and changes nothing.
 pub fn finish(context: &Context, result: &panther::Result<Outcome>) {
     let mut record = context.record.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    // What makes no sense has not run.
-    let is_senseless = matches!(result, Err(panther::Error::Usage(_)));
-    if !NOTED.contains(&record.command.as_str()) || record.is_dry || is_senseless {
+    if !NOTED.contains(&record.command.as_str()) || record.is_dry {
         return;
     }
     complete(&mut record, context, result);

@@ -4,7 +4,7 @@ pub mod datadog;
 pub mod prometheus;
 mod table;
 
-pub use table::{ALERTS, Alert, Bad, Threshold};
+pub use table::{ALERTS, Alert, Bad, Grade, Threshold};
 
 /// Where the runbook is, unless another place is named.
 pub const RUNBOOK: &str = "docs/runbook.md";

@@ -41,7 +41,33 @@ pub struct Alert {
     pub no_data_minutes: u32,
 }
 
+/// How a value is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    /// Well.
+    Ok,
+    /// Somebody should look.
+    Warning,
+    /// Somebody has to act.
+    Critical,
+}
+
 impl Alert {
+    /// How a value is on such a machine.
+    pub fn judge(&self, class: HostClass, value: f64) -> Grade {
+        let threshold = self.threshold(class);
+        let is_beyond = |limit: f64| match self.bad {
+            Bad::Above => value > limit,
+            Bad::Below => value < limit,
+        };
+        match () {
+            () if is_beyond(threshold.critical) => Grade::Critical,
+            () if threshold.warning.is_some_and(is_beyond) => Grade::Warning,
+            () => Grade::Ok,
+        }
+    }
+
     /// The thresholds of a sort of machine.
     pub fn threshold(&self, class: HostClass) -> Threshold {
         match class {
