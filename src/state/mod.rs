@@ -19,6 +19,7 @@ pub mod dirs;
 pub mod known;
 pub mod ledger;
 pub mod lists;
+pub mod runs;
 pub mod seen;
 pub mod session;
 pub mod verified;

@@ -75,9 +75,9 @@ fn secrets_are_not_for_hooks() {
     let sandbox = Sandbox::new();
     sandbox.write("source/file", "content");
     let mut command = sandbox.bare();
-    command.env("PANTHER_PASSWORD", crate::cli_common::PASSWORD).env("B2_APPLICATION_KEY", "secret");
+    command.env("PANTHER_PASSWORD", PASSWORD).env("B2_APPLICATION_KEY", "secret");
     command.args(["backup", "source", "--hook-before", "sh -c 'env > environment'"]);
-    assert_eq!(crate::cli_common::run(&mut command).code, 0);
+    assert_eq!(run(&mut command).code, 0);
     let environment = std::fs::read_to_string(sandbox.path("environment")).unwrap();
     assert!(environment.contains("PATH=") && !environment.contains("PASSWORD=") && !environment.contains("B2_APP"));
 }

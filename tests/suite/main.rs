@@ -1,6 +1,7 @@
 //! All integration tests in one program: linking is the slow part.
 #![allow(clippy::unwrap_used)]
 
+mod alerts;
 mod b2_cli;
 mod b2_counts;
 mod b2_effort;
@@ -39,6 +40,9 @@ mod cli_restore;
 mod cli_secrets;
 mod cli_try;
 mod common;
+mod cost_bill;
+mod cost_cli;
+mod cost_forecast;
 mod crash;
 mod damage;
 mod damage_check;
@@ -60,6 +64,7 @@ mod format_laws;
 mod generations;
 mod golden;
 mod interrupt;
+mod metrics;
 mod restore;
 mod restore_faults;
 mod restore_in_place;

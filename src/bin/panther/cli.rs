@@ -2,7 +2,8 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    backup, check, config, doctor, forget, init, key, ls, pin, restore, snapshot, snapshots, try_it, usage,
+    alerts, backup, check, config, cost, doctor, forget, init, key, ls, metrics, pin, restore, snapshot, snapshots,
+    try_it, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -43,6 +44,7 @@ Exit codes:
   12   no key opens with this passphrase or identity
   13   the key at hand may not do this
   14   the repository needs a newer version of panther
+  15   the budget of the month stops this backup
   130  interrupted
   141  whoever read the output has stopped";
 
@@ -132,6 +134,12 @@ pub enum Command {
     Unpin(pin::Options),
     /// Look whether everything that a backup or a restore needs is as it should be
     Doctor(doctor::Options),
+    /// Show what the repository costs, will cost and would cost
+    Cost(Box<cost::Options>),
+    /// Show or send this machine's figures for monitoring
+    Metrics(metrics::Options),
+    /// Write monitors for Datadog or rules for Prometheus
+    Alerts(alerts::Options),
     /// Show what was asked of B2: calls by class, and bytes, by day or month
     Usage(usage::Options),
     /// List, add, change, remove, copy and print keys
@@ -159,6 +167,9 @@ impl Command {
             Self::Pin(_) => "pin",
             Self::Unpin(_) => "unpin",
             Self::Doctor(_) => "doctor",
+            Self::Cost(_) => "cost",
+            Self::Metrics(_) => "metrics",
+            Self::Alerts(_) => "alerts",
             Self::Usage(_) => "usage",
             Self::Key(key) => key.name(),
             Self::Config(config) => config.name(),
@@ -173,7 +184,7 @@ impl Command {
 
     /// Whether a profile matters to it.
     pub fn uses_profile(&self) -> bool {
-        !matches!(self, Self::Try(_) | Self::Config(_))
+        !matches!(self, Self::Try(_) | Self::Config(_) | Self::Alerts(_))
     }
 }
 

@@ -97,6 +97,7 @@ pub fn backend(context: &Context) -> Result<Arc<dyn Backend>> {
 
 /// The store, with what is asked of it noted in the ledger.
 pub fn counted(context: &Context, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
+    context.note(|record| record.location = backend.location());
     context.accounts.open(&backend, state_folder(context).ok());
     backend
 }

@@ -123,6 +123,15 @@ const DATA_PACK_BYTES: u64 = 60 << 20;
 /// Tree packs are ended at this size.
 const TREE_PACK_BYTES: u64 = 16 << 20;
 
+/// What the sources held in the last snapshot of these paths, in bytes, as this machine remembers it; nothing if there was none.
+///
+/// # Errors
+/// [`Error::Io`] when a path cannot be found; [`Error::State`].
+pub fn last_source_bytes(state: &State, writer: &WriterName, host: &str, paths: &[PathBuf]) -> Result<Option<u64>> {
+    let (roots, _) = resolve_roots(paths)?;
+    Ok(Past::recall(state, writer, host, &roots)?.totals().bytes)
+}
+
 /// Backs up.
 ///
 /// # Errors

@@ -2,12 +2,15 @@
 
 use super::Outcome;
 use crate::context::Context;
-use crate::{open, roles};
+use crate::{budget, open, roles};
 use panther::config;
+use panther::format::name::Name;
 use panther::ops::Progress;
-use panther::ops::backup::{BackupOptions, SnapshotMode, SubvolumeOptions, backup};
+use panther::ops::backup::{BackupOptions, BackupReport, SnapshotMode, SubvolumeOptions, backup};
 use panther::ops::database::spec::parse_timeout;
 use panther::ops::database::{CommandLine, Database, DatabaseKind, Hooks};
+use panther::repo::Repository;
+use panther::repo::statements::Statements;
 use panther::repo::writer::{AUTO, DEFAULT_LEVEL};
 use panther::report::backup as report;
 use panther::source::{ExcludeOptions, parse_size};
@@ -47,6 +50,9 @@ pub struct Options {
     /// Make no snapshot if nothing has changed
     #[arg(long)]
     skip_if_unchanged: bool,
+    /// Make the backup although the month's budget says stop (docs/cost.md)
+    #[arg(long)]
+    override_budget: bool,
     /// Read Btrfs subvolumes from read-only snapshots: auto takes one of each path that is a subvolume, and reads the live files if that cannot be done (docs/btrfs.md)
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
     snapshot: When,
@@ -234,6 +240,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let (repo, _) = open::repository(context)?;
     roles::warn_of_power(context, &repo);
     let state = open::state(context, &repo)?;
+    let overridden = options.override_budget;
     let options = BackupOptions {
         paths,
         tags,
@@ -258,12 +265,33 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
             timeout: options.hook_timeout,
         },
     };
+    budget::check(context, &repo, &state, &options, overridden)?;
     let done = backup(&repo, &state, &options, &context.ui)?;
+    note(context, &repo, &done);
     let left_out = done.databases.iter().filter_map(|database| database.error.as_ref());
     done.warnings.iter().chain(&done.failed_hooks).chain(left_out).for_each(|warning| context.ui.warn(warning));
     open::warn_of_oddities(context, &repo);
     context.report(&done, || report::text(&done))?;
     Ok(if report::is_incomplete(&done) { Outcome::Incomplete } else { Outcome::Complete })
+}
+
+/// For the history and for metrics.
+fn note(context: &Context, repo: &Repository, done: &BackupReport) {
+    // What is not read back is no success to be told to anybody.
+    let is_read_back = done.snapshot.is_some_and(|id| {
+        let name = Name::Snapshot(done.writer.clone(), id);
+        context.metrics().is_some() && matches!(repo.read_head(&name, &Statements::default()), Ok(Some(_)))
+    });
+    context.note(|record| {
+        record.writer = done.writer.to_string();
+        record.snapshot = done.snapshot.map(|id| id.to_hex());
+        record.is_read_back = is_read_back || (done.snapshot.is_none() && !done.dry_run);
+        record.source_bytes = done.summary.source_bytes;
+        record.new_bytes = done.summary.data_bytes + done.summary.tree_bytes;
+        record.stored_bytes = done.summary.stored_bytes;
+        record.problems = done.summary.unreadable + done.vanished.len() as u64;
+        record.is_dry = done.dry_run;
+    });
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! The commands, one a file: each has its options and a function that runs it.
 
+pub mod alerts;
 pub mod backup;
 pub mod check;
 pub mod config;
+pub mod cost;
 pub mod doctor;
 pub mod forget;
 pub mod init;
 pub mod key;
 pub mod ls;
+pub mod metrics;
 pub mod pin;
 pub mod restore;
 pub mod snapshot;
@@ -61,6 +64,9 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Pin(options) => pin::run(options, true, context),
         Command::Unpin(options) => pin::run(options, false, context),
         Command::Doctor(options) => doctor::run(options, context),
+        Command::Cost(options) => cost::run(options, context),
+        Command::Metrics(options) => metrics::run(options, context),
+        Command::Alerts(options) => alerts::run(options, context),
         Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
         Command::Config(config) => config::run(config, context),
