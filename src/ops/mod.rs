@@ -12,7 +12,9 @@ pub mod list;
 pub mod local_snapshots;
 pub mod pins;
 pub mod progress;
+pub mod prune;
 pub mod restore;
 pub mod try_it;
+pub mod undelete;
 
 pub use progress::{Progress, Silent, Totals};

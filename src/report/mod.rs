@@ -12,6 +12,7 @@ pub mod local_snapshots;
 pub mod ls;
 pub mod metrics;
 pub mod progress;
+pub mod prune;
 pub mod restore;
 pub mod settings;
 pub mod snapshots;

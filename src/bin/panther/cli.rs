@@ -2,8 +2,8 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    alerts, backup, check, config, cost, doctor, forget, init, key, ls, metrics, pin, restore, snapshot, snapshots,
-    try_it, usage,
+    alerts, backup, check, config, cost, doctor, forget, init, key, ls, metrics, pin, prune, restore, snapshot,
+    snapshots, try_it, undelete, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -19,6 +19,7 @@ Examples:
   panther -r /mnt/disk/backup restore latest:/home/me/Documents --target restored
   panther -r /mnt/disk/backup check --read-data-subset 5%
   panther -r /mnt/disk/backup forget --policy laptop --dry-run --explain
+  panther -r /mnt/disk/backup prune --dry-run
   panther -r b2://my-bucket/home --b2-key-file key backup /home --limit-upload 08:00-22:00=1M,0
   panther try ~/Documents
 
@@ -128,6 +129,10 @@ pub enum Command {
     Check(check::Options),
     /// Remove snapshots by policy or by name
     Forget(Box<forget::Options>),
+    /// Free the space of what no snapshot needs
+    Prune(Box<prune::Options>),
+    /// Bring back forgotten snapshots, and packs that were condemned
+    Undelete(undelete::Options),
     /// Keep snapshots whatever the policy says
     Pin(pin::Options),
     /// Take pins back
@@ -164,6 +169,8 @@ impl Command {
             Self::Ls(_) => "ls",
             Self::Check(_) => "check",
             Self::Forget(_) => "forget",
+            Self::Prune(_) => "prune",
+            Self::Undelete(_) => "undelete",
             Self::Pin(_) => "pin",
             Self::Unpin(_) => "unpin",
             Self::Doctor(_) => "doctor",

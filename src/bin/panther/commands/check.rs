@@ -61,7 +61,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// A limit of bytes a month.
-fn parse_limit(text: &str) -> Result<Limit, String> {
+pub fn parse_limit(text: &str) -> Result<Limit, String> {
     match text {
         "none" => Ok(Limit::None),
         "free" => Ok(Limit::Free),

@@ -12,10 +12,12 @@ pub mod key;
 pub mod ls;
 pub mod metrics;
 pub mod pin;
+pub mod prune;
 pub mod restore;
 pub mod snapshot;
 pub mod snapshots;
 pub mod try_it;
+pub mod undelete;
 pub mod usage;
 
 use crate::cli::Command;
@@ -61,6 +63,8 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Ls(options) => ls::run(options, context),
         Command::Check(options) => check::run(options, context),
         Command::Forget(options) => forget::run(options, context),
+        Command::Prune(options) => prune::run(options, context),
+        Command::Undelete(options) => undelete::run(options, context),
         Command::Pin(options) => pin::run(options, true, context),
         Command::Unpin(options) => pin::run(options, false, context),
         Command::Doctor(options) => doctor::run(options, context),
