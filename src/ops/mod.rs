@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod check;
 pub mod compare;
+pub mod copy;
 pub mod doctor;
 pub mod forget;
 pub mod keys;
@@ -10,7 +11,17 @@ pub mod list;
 pub mod local_snapshots;
 pub mod pins;
 pub mod progress;
+pub mod rebuild_state;
+pub mod repair;
 pub mod restore;
+pub mod rewrite;
+mod storing;
 pub mod try_it;
 
 pub use progress::{Progress, Silent, Totals};
+
+/// An error and its causes on one line.
+fn in_words(error: &crate::Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

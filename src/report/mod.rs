@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod check;
+pub mod copy;
 pub mod doctor;
 pub mod forget;
 pub mod json;
@@ -9,7 +10,10 @@ pub mod keys;
 pub mod local_snapshots;
 pub mod ls;
 pub mod progress;
+pub mod rebuild_state;
+pub mod repair;
 pub mod restore;
+pub mod rewrite;
 pub mod settings;
 pub mod snapshots;
 pub mod text;

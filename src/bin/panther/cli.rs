@@ -2,7 +2,8 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    backup, check, config, doctor, forget, init, key, ls, pin, restore, snapshot, snapshots, try_it, usage,
+    backup, check, config, copy, doctor, forget, init, key, ls, pin, rebuild_state, repair, restore, rewrite, snapshot,
+    snapshots, try_it, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -130,6 +131,15 @@ pub enum Command {
     Pin(pin::Options),
     /// Take pins back
     Unpin(pin::Options),
+    /// Put back what damage has taken, as far as it is anywhere, and name what is lost
+    #[command(subcommand)]
+    Repair(repair::Repair),
+    /// Learn anew what this machine remembers of the repository, which is only a cache
+    RebuildState(Box<rebuild_state::Options>),
+    /// Copy snapshots into another repository
+    Copy(Box<copy::Options>),
+    /// Drop paths from snapshots that are there
+    Rewrite(Box<rewrite::Options>),
     /// Look whether everything that a backup or a restore needs is as it should be
     Doctor(doctor::Options),
     /// Show what was asked of B2: calls by class, and bytes, by day or month
@@ -158,6 +168,10 @@ impl Command {
             Self::Forget(_) => "forget",
             Self::Pin(_) => "pin",
             Self::Unpin(_) => "unpin",
+            Self::Repair(repair) => repair.name(),
+            Self::RebuildState(_) => "rebuild-state",
+            Self::Copy(_) => "copy",
+            Self::Rewrite(_) => "rewrite",
             Self::Doctor(_) => "doctor",
             Self::Usage(_) => "usage",
             Self::Key(key) => key.name(),

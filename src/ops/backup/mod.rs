@@ -1,10 +1,10 @@
 //! `backup`: the source is read, what is new is stored, a snapshot is written last.
 
 mod assemble;
-mod content;
 mod memory;
 mod parents;
 mod pipeline;
+pub(in crate::ops) mod resend;
 mod roots;
 mod sources;
 mod taken;
@@ -28,7 +28,10 @@ use crate::source::walk::{Walk, WalkContext};
 use crate::source::{ExcludeOptions, Excludes, OwnerNames};
 use crate::state::State;
 use assemble::Assembler;
+pub(in crate::ops) use memory::remember_past;
 use memory::{Memory, Past};
+pub(in crate::ops) use parents::region_in;
+pub(in crate::ops) use roots::containing_subvolume;
 use roots::resolve_roots;
 pub use sources::SnapshotMode;
 use sources::{Sources, Wanted};
@@ -103,9 +106,9 @@ pub struct BackupReport {
 }
 
 /// Data packs are ended at this size: with all that goes beside them, a first backup makes at most 25 uploads a GiB.
-const DATA_PACK_BYTES: u64 = 60 << 20;
+pub(in crate::ops) const DATA_PACK_BYTES: u64 = 60 << 20;
 /// Tree packs are ended at this size.
-const TREE_PACK_BYTES: u64 = 16 << 20;
+pub(in crate::ops) const TREE_PACK_BYTES: u64 = 16 << 20;
 
 /// Backs up.
 ///
@@ -346,6 +349,7 @@ fn manifest_of(
         summary,
         excludes: excludes.map(|pattern| pattern.as_bytes().to_vec()).collect(),
         parent,
+        origin: None,
     };
     // The reader's rules are the writer's: what could not be read back must not be written.
     Manifest::decode(&manifest.encode()).map_err(|e| Error::Usage(format!("no such snapshot can be made: {e}")))

@@ -3,13 +3,17 @@
 pub mod backup;
 pub mod check;
 pub mod config;
+pub mod copy;
 pub mod doctor;
 pub mod forget;
 pub mod init;
 pub mod key;
 pub mod ls;
 pub mod pin;
+pub mod rebuild_state;
+pub mod repair;
 pub mod restore;
+pub mod rewrite;
 pub mod snapshot;
 pub mod snapshots;
 pub mod try_it;
@@ -60,6 +64,10 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Forget(options) => forget::run(options, context),
         Command::Pin(options) => pin::run(options, true, context),
         Command::Unpin(options) => pin::run(options, false, context),
+        Command::Copy(options) => copy::run(options, context),
+        Command::RebuildState(options) => rebuild_state::run(options, context),
+        Command::Repair(repair) => repair::run(repair, context),
+        Command::Rewrite(options) => rewrite::run(options, context),
         Command::Doctor(options) => doctor::run(options, context),
         Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
