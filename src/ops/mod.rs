@@ -4,6 +4,7 @@ pub mod backup;
 pub mod check;
 pub mod compare;
 pub mod copy;
+pub mod database;
 pub mod doctor;
 pub mod forget;
 pub mod keys;

@@ -200,7 +200,7 @@ impl Repository {
     /// # Errors
     /// [`Error::State`].
     pub fn remember_head(&self, state: &State, head: &SnapshotHead, statements: &Statements) -> Result<()> {
-        state.set_notes(&[(cover_note(&head.id, statements), head.cover.encode())])
+        state.set_notes_soon(&[(cover_note(&head.id, statements), head.cover.encode())])
     }
 
     /// Writes a manifest that follows the heads of the writer's chain. Returns its id and cover.

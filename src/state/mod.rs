@@ -107,6 +107,12 @@ impl State {
     }
 
     fn check_schema(&self) -> Result<bool> {
+        // Most often there is nothing to write, and a commit costs two syncs.
+        if let Ok(meta) = self.read()?.open_table(META)
+            && let Some(found) = meta.get("schema").map_err(|e| self.failed(e))?
+        {
+            return Ok(found.value() == SCHEMA);
+        }
         let write = self.write(Durability::Immediate)?;
         let found = {
             let mut meta = write.open_table(META).map_err(|e| self.failed(e))?;
@@ -149,7 +155,19 @@ impl State {
     /// # Errors
     /// [`Error::State`].
     pub fn set_notes(&self, notes: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
-        let write = self.write(Durability::Immediate)?;
+        self.put_notes(notes, Durability::Immediate)
+    }
+
+    /// As [`State::set_notes`], but durable only with what is written later: for what may be found out again.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn set_notes_soon(&self, notes: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
+        self.put_notes(notes, Durability::None)
+    }
+
+    fn put_notes(&self, notes: &[(Vec<u8>, Vec<u8>)], durability: Durability) -> Result<()> {
+        let write = self.write(durability)?;
         {
             let mut table = write.open_table(NOTES).map_err(|e| self.failed(e))?;
             for (name, value) in notes {

@@ -176,7 +176,7 @@ impl Past {
         value.extend_from_slice(&hash_of(&manifest.roots));
         value.extend_from_slice(&manifest.summary.files.to_le_bytes());
         value.extend_from_slice(&manifest.summary.source_bytes.to_le_bytes());
-        state.set_notes(&[(self.note.clone(), value)])
+        state.set_notes_soon(&[(self.note.clone(), value)])
     }
 }
 
