@@ -16,6 +16,7 @@ pub mod rebuild_state;
 pub mod repair;
 pub mod restore;
 pub mod rewrite;
+pub mod stats;
 mod storing;
 pub mod try_it;
 

@@ -16,6 +16,7 @@ pub mod restore;
 pub mod rewrite;
 pub mod settings;
 pub mod snapshots;
+pub mod stats;
 pub mod text;
 pub mod time;
 pub mod try_it;

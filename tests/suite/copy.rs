@@ -1,12 +1,15 @@
 //! `copy` between repositories: the same content, under other keys.
 
 use crate::cli_common::{Sandbox, document, run};
-use crate::common::noise;
-use crate::repair::{files, objects, packs, sandbox};
+use crate::common::{Lab, noise, write};
+use crate::damage_check::ALL;
+use crate::repair::{files, packs, sandbox};
+use panther::ops::check::check;
+use panther::ops::copy::{Side, copy};
+use panther::ops::{Progress, Silent, Totals};
 use serde_json::Value;
 use std::fs;
-use std::process::Stdio;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A second repository beside the first, with a passphrase of its own.
 fn target(sandbox: &Sandbox) {
@@ -115,40 +118,44 @@ fn what_is_lost_is_not_copied_and_the_rest_is() {
     assert_eq!(sandbox.run(&["copy", "--to", "nowhere"]).code, 10);
 }
 
-#[test]
-fn a_copy_that_was_killed_goes_on() {
-    let sandbox = Sandbox::new();
-    for n in 0..4u64 {
-        sandbox.write(&format!("source/{n}"), noise(n, 20_000_000));
-    }
-    sandbox.ok(&["backup", "source"]);
-    target(&sandbox);
-    let mut child = sandbox.command(&COPY).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    for _ in 0..3_000 {
-        if !objects_of(&sandbox).is_empty() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let stored = objects_of(&sandbox);
-    let done = sandbox.json(&COPY);
-    if let Some(copied) = done["copied"].as_array().unwrap().first() {
-        assert!(!stored.is_empty());
-        // What was stored then is taken up: only the rest is read.
-        let read = copied["read_bytes"].as_u64().unwrap();
-        assert!(read <= 40_000_000, "{read}");
-        assert!(stored.iter().all(|name| sandbox.path("other").join(name).exists()));
-        assert!(other_bytes(&sandbox) < 82_000_000, "{}", other_bytes(&sandbox));
-    }
-    let checked =
-        run(sandbox.bare().args(["check", "-r", "other", "--read-data", "--password-file", "other-password"]));
-    assert_eq!(checked.code, 0, "{}", checked.err);
-    assert!(objects(&sandbox, "/packs/").len() > 1);
+/// Stops after so many files.
+struct Stopper {
+    files: AtomicU64,
+    most: u64,
 }
 
-/// The packs of the target.
-fn objects_of(sandbox: &Sandbox) -> Vec<std::path::PathBuf> {
-    files(&sandbox.path("other")).into_keys().filter(|name| name.to_str().unwrap().contains("/packs/")).collect()
+impl Progress for Stopper {
+    fn stage(&self, _: &'static str, _: Totals) {}
+    fn advance(&self, files: u64, _: u64) {
+        self.files.fetch_add(files, Relaxed);
+    }
+    fn warn(&self, _: &str) {}
+    fn cancelled(&self) -> bool {
+        self.files.load(Relaxed) >= self.most
+    }
+}
+
+#[test]
+fn a_copy_that_was_stopped_goes_on() {
+    let (from, to) = (Lab::new(), Lab::new());
+    for n in 0..40u64 {
+        write(&from.source().join(format!("{}/{n}", n % 8)), &noise(n, 30_000));
+    }
+    from.backup();
+    let all = from.repo.snapshots(&from.repo.statements().unwrap()).unwrap().snapshots;
+    let chosen: Vec<_> = all.iter().collect();
+    let sides = (Side { repo: &from.repo, state: &from.state }, Side { repo: &to.repo, state: &to.state });
+    let stopper = Stopper { files: AtomicU64::new(0), most: 22 };
+    let stopped = copy(sides.0, sides.1, &chosen, false, &stopper);
+    assert!(matches!(stopped, Err(panther::Error::Interrupted)), "{stopped:?}");
+    assert!(to.objects("writers/lab/snapshots/").is_empty());
+    let stored = to.objects("writers/lab/packs/");
+    assert!(!stored.is_empty());
+    // Whole folders were copied, and are not read again.
+    let done = copy(sides.0, sides.1, &chosen, false, &Silent).unwrap();
+    assert!((400_000..=800_000).contains(&done.copied[0].read_bytes), "{done:?}");
+    assert!(stored.iter().all(|name| to.objects("writers/lab/packs/").contains(name)));
+    let report = check(&to.repo, &to.state, &ALL, &Silent).unwrap();
+    // A file or two may be cut in two.
+    assert!(report.errors.is_empty() && (40..=44).contains(&report.data_blobs), "{report:?}");
 }

@@ -68,6 +68,7 @@ mod restore;
 mod restore_faults;
 mod restore_in_place;
 mod restore_kit;
+mod stats;
 mod trouble;
 mod usage;
 mod vanished;

@@ -3,7 +3,7 @@
 use crate::b2::B2Args;
 use crate::commands::{
     backup, check, config, copy, doctor, forget, init, key, ls, pin, rebuild_state, repair, restore, rewrite, snapshot,
-    snapshots, try_it, usage,
+    snapshots, stats, try_it, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -123,6 +123,8 @@ pub enum Command {
     Snapshot(snapshot::Snapshot),
     /// List what is in a snapshot
     Ls(ls::Options),
+    /// Show what is stored, by snapshot and by host, and what each snapshot alone costs
+    Stats(stats::Options),
     /// Check that everything in the repository is there and whole
     Check(check::Options),
     /// Remove snapshots by policy or by name
@@ -170,6 +172,7 @@ impl Command {
             Self::Unpin(_) => "unpin",
             Self::Repair(repair) => repair.name(),
             Self::RebuildState(_) => "rebuild-state",
+            Self::Stats(_) => "stats",
             Self::Copy(_) => "copy",
             Self::Rewrite(_) => "rewrite",
             Self::Doctor(_) => "doctor",

@@ -16,6 +16,7 @@ pub mod restore;
 pub mod rewrite;
 pub mod snapshot;
 pub mod snapshots;
+pub mod stats;
 pub mod try_it;
 pub mod usage;
 
@@ -65,6 +66,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Pin(options) => pin::run(options, true, context),
         Command::Unpin(options) => pin::run(options, false, context),
         Command::Copy(options) => copy::run(options, context),
+        Command::Stats(options) => stats::run(options, context),
         Command::RebuildState(options) => rebuild_state::run(options, context),
         Command::Repair(repair) => repair::run(repair, context),
         Command::Rewrite(options) => rewrite::run(options, context),
