@@ -13,6 +13,7 @@
 //! - [`verified`]: when each pack was last read whole and checked
 
 mod brief;
+mod copies;
 pub mod examine;
 
 pub mod blobs;
@@ -35,7 +36,7 @@ use std::path::{Path, PathBuf};
 const NOTES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("notes");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Raised whenever the tables change; another number means: start anew.
-const SCHEMA: &[u8] = b"panther state 4";
+const SCHEMA: &[u8] = b"panther state 5";
 /// How many runs on one machine can have a state of their own at the same time.
 const SLOTS: u32 = 16;
 
@@ -126,6 +127,7 @@ impl State {
         };
         if found.is_none() {
             blobs::create_tables(self, &write)?;
+            copies::create_tables(self, &write)?;
             dirs::create_tables(self, &write)?;
             lists::create_tables(self, &write)?;
             session::create_tables(self, &write)?;
@@ -175,6 +177,17 @@ impl State {
                 table.insert(&name[..], &value[..]).map_err(|e| self.failed(e))?;
             }
         }
+        self.commit(write)
+    }
+
+    /// Forgets everything that was noted.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn clear_notes(&self) -> Result<()> {
+        let write = self.write(Durability::Immediate)?;
+        write.delete_table(NOTES).map_err(|e| self.failed(e))?;
+        write.open_table(NOTES).map_err(|e| self.failed(e))?;
         self.commit(write)
     }
 

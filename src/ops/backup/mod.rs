@@ -1,12 +1,12 @@
 //! `backup`: the source is read, what is new is stored, a snapshot is written last.
 
 mod assemble;
-mod content;
 mod look;
 mod memory;
 mod parents;
 mod pipeline;
 mod quiet;
+pub(in crate::ops) mod resend;
 mod roots;
 mod sources;
 mod taken;
@@ -32,8 +32,11 @@ use crate::state::State;
 use crate::state::dirs::Child;
 use assemble::Assembler;
 use look::Basis;
+pub(in crate::ops) use memory::remember_past;
 use memory::{Memory, Past};
+pub(in crate::ops) use parents::region_in;
 use quiet::{Quiet, Ready};
+pub(in crate::ops) use roots::containing_subvolume;
 use roots::resolve_roots;
 pub use sources::{SnapshotMode, SubvolumeOptions};
 use sources::{Sources, Wanted};
@@ -121,9 +124,9 @@ pub struct BackupReport {
 }
 
 /// Data packs are ended at this size: with all that goes beside them, a first backup makes at most 25 uploads a GiB.
-const DATA_PACK_BYTES: u64 = 60 << 20;
+pub(in crate::ops) const DATA_PACK_BYTES: u64 = 60 << 20;
 /// Tree packs are ended at this size.
-const TREE_PACK_BYTES: u64 = 16 << 20;
+pub(in crate::ops) const TREE_PACK_BYTES: u64 = 16 << 20;
 
 /// What the sources held in the last snapshot of these paths, in bytes, as this machine remembers it; nothing if there was none.
 ///
@@ -388,6 +391,7 @@ fn manifest_of(
         summary,
         excludes: excludes.map(|pattern| pattern.as_bytes().to_vec()).collect(),
         parent,
+        origin: None,
     };
     // The reader's rules are the writer's: what could not be read back must not be written.
     Manifest::decode(&manifest.encode()).map_err(|e| Error::Usage(format!("no such snapshot can be made: {e}")))

@@ -128,7 +128,7 @@ pub struct Excludes {
 
 impl Excludes {
     /// What the profile leaves out and what these options leave out.
-    fn make(&self, profile: &config::types::Backup) -> ExcludeOptions {
+    pub fn make(&self, profile: &config::types::Backup) -> ExcludeOptions {
         let files = profile.exclude_files.iter().map(|file| file.get().clone());
         ExcludeOptions {
             patterns: both(&profile.exclude, &self.exclude),
