@@ -203,6 +203,14 @@ impl<B: Backend> Backend for FaultBackend<B> {
         self.inner.put_slots()
     }
 
+    fn take_removed(&self) -> Vec<crate::cost::Stored> {
+        self.inner.take_removed()
+    }
+
+    fn list_billed(&self, visit: &mut dyn FnMut(&str, crate::cost::Stored)) -> Result<(), StoreError> {
+        self.run(Op::List, "", |inner| inner.list_billed(visit))
+    }
+
     fn stored_at(&self, name: &str) -> Option<Time> {
         self.inner.stored_at(name)
     }

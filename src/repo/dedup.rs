@@ -50,10 +50,16 @@ impl Dedup {
         if self.session.contains(&key_of(id)) {
             return Ok(true);
         }
-        match self.view.place(id)? {
-            None => Ok(false),
-            Some(place) => self.is_usable(place.pack),
+        let Some(place) = self.view.place(id)? else { return Ok(false) };
+        if self.is_usable(place.pack)? {
+            return Ok(true);
         }
+        for copy in self.view.copies(id)? {
+            if self.is_usable(copy.pack)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn is_usable(&mut self, pack: u32) -> Result<bool> {

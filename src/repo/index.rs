@@ -75,6 +75,7 @@ impl Repository {
             known.clear();
         }
         let (mut packs, mut objects, mut blobs) = (Vec::new(), Vec::new(), 0);
+        let (mut damaged, mut superseded) = (Vec::new(), HashSet::new());
         for (name, _) in listed {
             let Name::Index(writer, id) = &name else { continue };
             if known.contains(id) {
@@ -82,6 +83,7 @@ impl Repository {
             }
             match self.read_index(&name, writer, statements) {
                 Ok(Some((index, role))) => {
+                    superseded.extend(index.superseded.iter().copied());
                     blobs += index.packs.iter().flat_map(|p| &p.segments).map(|s| s.blobs.len()).sum::<usize>();
                     packs.extend(with_trust(index, |pack| is_trusted(pack, role, own == Some(writer))));
                     objects.push(*id);
@@ -89,13 +91,21 @@ impl Repository {
                 }
                 Ok(None) => {}
                 Err(error @ Error::Store { .. }) => return Err(error),
-                Err(error) => synced.bad.push(error),
+                Err(error) => damaged.push((*id, error)),
             }
             if blobs >= 400_000 {
                 state.learn_but(&packs, &objects, &statements.condemned)?;
                 packs.clear();
                 objects.clear();
                 blobs = 0;
+            }
+        }
+        for (id, error) in damaged {
+            // One that a repair has replaced says nothing any more: it need not be read again.
+            if superseded.contains(&id) && matches!(error, Error::Damaged { .. }) {
+                objects.push(id);
+            } else {
+                synced.bad.push(error);
             }
         }
         if !objects.is_empty() {

@@ -229,7 +229,7 @@ impl Repository {
     /// # Errors
     /// [`Error::State`].
     pub fn remember_head(&self, state: &State, head: &SnapshotHead, statements: &Statements) -> Result<()> {
-        state.set_notes(&[(cover_note(&head.id, statements), head.cover.encode())])
+        state.set_notes_soon(&[(cover_note(&head.id, statements), head.cover.encode())])
     }
 
     /// Writes a manifest that follows the heads of the writer's chain. Returns its id and cover.
@@ -244,12 +244,27 @@ impl Repository {
         host: &str,
         manifest: &Manifest,
     ) -> Result<SnapshotHead> {
+        self.write_snapshot_of(signer, chain, (started, Time::now()), host, manifest)
+    }
+
+    /// As [`Repository::write_snapshot`], with the times at which the backup was started and finished: for one that is copied or written anew.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn write_snapshot_of(
+        &self,
+        signer: &Signer,
+        chain: &[SnapshotHead],
+        (started, finished): (Time, Time),
+        host: &str,
+        manifest: &Manifest,
+    ) -> Result<SnapshotHead> {
         let heads = chain_heads(chain);
         let cover = Cover {
             sequence: heads.iter().map(|h| h.cover.sequence).max().unwrap_or(0) + 1,
             predecessors: heads.iter().map(|h| h.id).collect(),
             started,
-            finished: Time::now(),
+            finished,
             host: host.to_owned(),
         };
         let epoch = self.keys().current_epoch();

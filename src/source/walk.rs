@@ -6,6 +6,7 @@ use super::meta::{Kind, Stat, open_dir_at, readlink_at, stat_at};
 use super::names::{Name, read_names, read_names_and_inodes};
 use super::overlay::{Overlay, Overlays, SnapshotView};
 use super::read::{ReadContext, entry_of, flags_of, stamp_of};
+use super::shares::Shares;
 use super::snapshot_folder::FOLDER;
 use super::{CACHE_TAG_NAME, Excludes, is_cache_dir, xattrs_fd, xattrs_path};
 use crate::error::{Error, Result};
@@ -50,6 +51,7 @@ pub struct Walk<'a, S> {
     pub(super) path: PathBuf,
     pub(super) links: HashMap<InodeKey, u64>,
     pub(super) included: HashMap<(u64, u64), bool>,
+    pub(super) shares: Shares,
 }
 
 /// Where in the tree the walk is.
@@ -148,6 +150,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             path: PathBuf::new(),
             links: HashMap::new(),
             included: HashMap::new(),
+            shares: Shares::default(),
         }
     }
 

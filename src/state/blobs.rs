@@ -2,7 +2,7 @@
 //!
 //! A blob takes 16 bytes of key (its id, truncated: ids are keyed hashes, so nobody outside can make two that meet) and 12 of value.
 
-use super::{State, guarded, unguarded};
+use super::{State, copies, guarded, unguarded};
 use crate::error::{Error, FormatError, Result};
 use crate::format::header::BlobKind;
 use crate::format::index::{Index, PackRecord};
@@ -12,7 +12,12 @@ use redb::{Durability, ReadOnlyTable, ReadableTable, ReadableTableMetadata, Tabl
 use std::collections::HashSet;
 use std::sync::Arc;
 
-const BLOBS: TableDefinition<[u8; 16], [u8; 12]> = TableDefinition::new("blobs");
+/// Bytes of a blob's key.
+pub(super) const BLOB_KEY_BYTES: usize = 16;
+/// Bytes of an encoded place.
+pub(super) const PLACE_BYTES: usize = 12;
+
+const BLOBS: TableDefinition<[u8; BLOB_KEY_BYTES], [u8; PLACE_BYTES]> = TableDefinition::new("blobs");
 const PACKS: TableDefinition<u32, &[u8]> = TableDefinition::new("packs");
 const PACK_NUMBERS: TableDefinition<[u8; 32], u32> = TableDefinition::new("pack numbers");
 const INDEX_OBJECTS: TableDefinition<[u8; 32], ()> = TableDefinition::new("index objects");
@@ -180,7 +185,8 @@ pub(super) fn create_tables(state: &State, write: &WriteTransaction) -> Result<(
 
 /// A consistent view of where blobs are.
 pub struct BlobView {
-    blobs: ReadOnlyTable<[u8; 16], [u8; 12]>,
+    blobs: ReadOnlyTable<[u8; BLOB_KEY_BYTES], [u8; PLACE_BYTES]>,
+    copies: ReadOnlyTable<copies::Copy, ()>,
     packs: ReadOnlyTable<u32, &'static [u8]>,
     numbers: ReadOnlyTable<[u8; 32], u32>,
     path: std::path::PathBuf,
@@ -198,6 +204,15 @@ impl BlobView {
     pub fn place(&self, id: &BlobId) -> Result<Option<Place>> {
         let found = self.blobs.get(key_of(id)).map_err(|e| self.failed(e))?;
         Ok(found.map(|v| Place::decode(v.value())))
+    }
+
+    /// The places of a blob beside [`BlobView::place`]; hardly any blob has one.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn copies(&self, id: &BlobId) -> Result<Vec<Place>> {
+        let found = copies::places(&self.copies, &key_of(id)).map_err(|e| self.failed(e))?;
+        Ok(found.into_iter().map(Place::decode).collect())
     }
 
     /// A pack by its number.
@@ -262,6 +277,7 @@ impl State {
         let read = self.read()?;
         Ok(BlobView {
             blobs: read.open_table(BLOBS).map_err(|e| self.failed(e))?,
+            copies: read.open_table(copies::COPIES).map_err(|e| self.failed(e))?,
             packs: read.open_table(PACKS).map_err(|e| self.failed(e))?,
             numbers: read.open_table(PACK_NUMBERS).map_err(|e| self.failed(e))?,
             path: self.path().to_owned(),
@@ -310,7 +326,8 @@ impl State {
         write.delete_table(PACKS).map_err(|e| self.failed(e))?;
         write.delete_table(PACK_NUMBERS).map_err(|e| self.failed(e))?;
         write.delete_table(INDEX_OBJECTS).map_err(|e| self.failed(e))?;
-        create_tables(self, write)
+        create_tables(self, write)?;
+        copies::clear(self, write)
     }
 
     /// Takes in packs, and the index objects that name them.
@@ -397,11 +414,20 @@ impl State {
     fn insert(&self, write: &WriteTransaction, entries: &mut Vec<(BlobKey, [u8; 12])>, wins: bool) -> Result<()> {
         entries.sort_unstable();
         let mut table = write.open_table(BLOBS).map_err(|e| self.failed(e))?;
+        let mut others = Vec::new();
         for (key, value) in entries.drain(..) {
-            if !wins && table.get(key).map_err(|e| self.failed(e))?.is_some() {
+            if !wins && let Some(first) = table.get(key).map_err(|e| self.failed(e))?.map(|v| v.value()) {
+                others.extend((first != value).then(|| copies::record(&key, &value)));
                 continue;
             }
-            table.insert(key, value).map_err(|e| self.failed(e))?;
+            let before = table.insert(key, value).map_err(|e| self.failed(e))?;
+            others.extend(before.map(|v| v.value()).filter(|v| *v != value).map(|v| copies::record(&key, &v)));
+        }
+        if !others.is_empty() {
+            let mut table = write.open_table(copies::COPIES).map_err(|e| self.failed(e))?;
+            for copy in others {
+                table.insert(copy, ()).map_err(|e| self.failed(e))?;
+            }
         }
         Ok(())
     }

@@ -53,7 +53,8 @@ impl State {
     /// # Errors
     /// [`crate::Error::State`].
     pub fn begin_session(&self) -> Result<u32> {
-        let write = self.write(Durability::Immediate)?;
+        // It is durable with the first that is written in it; before that nobody has seen its number.
+        let write = self.write(Durability::None)?;
         let number = {
             let mut last = write.open_table(LAST).map_err(|e| self.failed(e))?;
             let number = last.get(()).map_err(|e| self.failed(e))?.map_or(1, |v| v.value() + 1);

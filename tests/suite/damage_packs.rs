@@ -215,6 +215,7 @@ fn a_million_blobs_take_little_memory() {
         summary: Summary::default(),
         excludes: Vec::new(),
         parent: None,
+        origin: None,
     };
     repo.write_snapshot(&signer, &[], Time::now(), "host", &manifest).unwrap();
     drop((repo, signer));

@@ -2,8 +2,8 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    backup, check, config, doctor, forget, init, key, ls, pin, prune, restore, snapshot, snapshots, try_it, undelete,
-    usage,
+    alerts, backup, check, config, copy, cost, doctor, forget, init, key, ls, metrics, pin, prune, rebuild_state,
+    repair, restore, rewrite, snapshot, snapshots, stats, try_it, undelete, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -45,6 +45,7 @@ Exit codes:
   12   no key opens with this passphrase or identity
   13   the key at hand may not do this
   14   the repository needs a newer version of panther
+  15   the budget of the month stops this backup
   130  interrupted
   141  whoever read the output has stopped";
 
@@ -124,6 +125,8 @@ pub enum Command {
     Snapshot(snapshot::Snapshot),
     /// List what is in a snapshot
     Ls(ls::Options),
+    /// Show what is stored, by snapshot and by host, and what each snapshot alone costs
+    Stats(stats::Options),
     /// Check that everything in the repository is there and whole
     Check(check::Options),
     /// Remove snapshots by policy or by name
@@ -136,8 +139,23 @@ pub enum Command {
     Pin(pin::Options),
     /// Take pins back
     Unpin(pin::Options),
+    /// Put back what damage has taken, as far as it is anywhere, and name what is lost
+    #[command(subcommand)]
+    Repair(repair::Repair),
+    /// Learn anew what this machine remembers of the repository, which is only a cache
+    RebuildState(Box<rebuild_state::Options>),
+    /// Copy snapshots into another repository
+    Copy(Box<copy::Options>),
+    /// Drop paths from snapshots that are there
+    Rewrite(Box<rewrite::Options>),
     /// Look whether everything that a backup or a restore needs is as it should be
     Doctor(doctor::Options),
+    /// Show what the repository costs, will cost and would cost
+    Cost(Box<cost::Options>),
+    /// Show or send this machine's figures for monitoring
+    Metrics(metrics::Options),
+    /// Write monitors for Datadog or rules for Prometheus
+    Alerts(alerts::Options),
     /// Show what was asked of B2: calls by class, and bytes, by day or month
     Usage(usage::Options),
     /// List, add, change, remove, copy and print keys
@@ -166,7 +184,15 @@ impl Command {
             Self::Undelete(_) => "undelete",
             Self::Pin(_) => "pin",
             Self::Unpin(_) => "unpin",
+            Self::Repair(repair) => repair.name(),
+            Self::RebuildState(_) => "rebuild-state",
+            Self::Stats(_) => "stats",
+            Self::Copy(_) => "copy",
+            Self::Rewrite(_) => "rewrite",
             Self::Doctor(_) => "doctor",
+            Self::Cost(_) => "cost",
+            Self::Metrics(_) => "metrics",
+            Self::Alerts(_) => "alerts",
             Self::Usage(_) => "usage",
             Self::Key(key) => key.name(),
             Self::Config(config) => config.name(),
@@ -181,7 +207,7 @@ impl Command {
 
     /// Whether a profile matters to it.
     pub fn uses_profile(&self) -> bool {
-        !matches!(self, Self::Try(_) | Self::Config(_))
+        !matches!(self, Self::Try(_) | Self::Config(_) | Self::Alerts(_))
     }
 }
 

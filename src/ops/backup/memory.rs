@@ -1,7 +1,7 @@
 //! What a backup knows from earlier runs.
 
 use super::assemble::content_of;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::content::{ListOf, Record, decode_node};
 use crate::format::index::PackRecord;
 use crate::format::name::Name;
@@ -47,31 +47,7 @@ impl Memory {
         chain: &[Name],
         force: bool,
     ) -> Result<Self> {
-        let split = |packs: Vec<PackRecord>| -> Result<(Vec<PackRecord>, Vec<ObjectId>)> {
-            let (mut there, mut lost) = (Vec::new(), Vec::new());
-            let is_usable =
-                |pack: &PackRecord| pack.writer == *signer.writer() && !statements.condemned.contains(&pack.id);
-            let (usable, useless): (Vec<_>, Vec<_>) = packs.into_iter().partition(is_usable);
-            lost.extend(useless.iter().map(|pack| pack.id));
-            for (is_whole, pack) in are_stored(repo, &usable)?.into_iter().zip(usable) {
-                if is_whole {
-                    there.push(pack);
-                } else {
-                    lost.push(pack.id);
-                }
-            }
-            Ok((there, lost))
-        };
-        let in_flight = state.packs_in_flight()?;
-        if !in_flight.is_empty() {
-            state.settle_in_flight(&split(in_flight)?.0)?;
-        }
-        let (taken_over, lost) = split(state.stored_packs()?)?;
-        if !lost.is_empty() {
-            // What was seen may rest on them.
-            state.sweep_dirs(|_| false)?;
-            state.forget_stored(&lost)?;
-        }
+        let taken_over = repo.leftovers(state, signer.writer(), statements)?;
         let listing = repo.heads_of(chain, signer.writer(), state, statements)?;
         let mut vanished = repo.vanished_manifests(state, statements, signer.writer(), &listing)?;
         let (gone, lost_packs) = repo.vanished_packs(state, statements, signer.writer())?;
@@ -147,14 +123,6 @@ pub(super) fn unusable(state: &State, statements: &Statements, lost: &HashSet<Ob
     Ok(found)
 }
 
-/// Of each pack, whether the store has it, whole.
-fn are_stored(repo: &Repository, packs: &[PackRecord]) -> Result<Vec<bool>> {
-    let names: Vec<String> = packs.iter().map(|p| Name::Pack(p.writer.clone(), p.id).to_string()).collect();
-    let sizes =
-        repo.backend().sizes(&names).map_err(|e| Error::store("look for packs at", repo.backend().location(), e))?;
-    Ok(packs.iter().zip(sizes).map(|(pack, size)| size == Some(pack.size_bytes)).collect())
-}
-
 /// The last snapshot of the same paths, as it was noted in the state.
 pub(super) struct Past {
     note: Vec<u8>,
@@ -219,8 +187,18 @@ impl Past {
         value.extend_from_slice(&hash_of(&manifest.roots));
         value.extend_from_slice(&manifest.summary.files.to_le_bytes());
         value.extend_from_slice(&manifest.summary.source_bytes.to_le_bytes());
-        state.set_notes(&[(self.note.clone(), value)])
+        state.set_notes_soon(&[(self.note.clone(), value)])
     }
+}
+
+/// Has the next backup of the same paths follow this snapshot.
+///
+/// # Errors
+/// [`crate::Error::State`].
+pub(in crate::ops) fn remember_past(state: &State, head: &SnapshotHead, manifest: &Manifest) -> Result<()> {
+    let roots: Vec<PathBuf> =
+        manifest.roots.iter().map(|root| PathBuf::from(std::ffi::OsStr::from_bytes(&root.path))).collect();
+    Past::recall(state, &head.writer, &head.cover.host, &roots)?.remember(state, head, manifest)
 }
 
 fn hash_of(roots: &[Root]) -> [u8; 32] {

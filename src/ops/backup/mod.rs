@@ -1,11 +1,12 @@
 //! `backup`: the source is read, what is new is stored, a snapshot is written last.
 
 mod assemble;
-mod content;
 mod look;
 mod memory;
 mod parents;
 mod pipeline;
+mod quiet;
+pub(in crate::ops) mod resend;
 mod roots;
 mod sources;
 mod taken;
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::format::snapshot::{Manifest, Summary};
 use crate::format::time::Time;
 use crate::id::{ObjectId, WriterName};
+use crate::ops::database::{Database, DatabaseReport, Hooks};
 use crate::ops::{Progress, Totals};
 use crate::repo::Repository;
 use crate::repo::dedup::Dedup;
@@ -30,10 +32,15 @@ use crate::state::State;
 use crate::state::dirs::Child;
 use assemble::Assembler;
 use look::Basis;
+pub(in crate::ops) use memory::remember_past;
 use memory::{Memory, Past};
+pub(in crate::ops) use parents::region_in;
+use quiet::{Quiet, Ready};
+pub(in crate::ops) use roots::containing_subvolume;
 use roots::resolve_roots;
-pub use sources::SnapshotMode;
+pub use sources::{SnapshotMode, SubvolumeOptions};
 use sources::{Sources, Wanted};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -64,6 +71,12 @@ pub struct BackupOptions {
     pub threads: usize,
     /// Whether snapshots are read in place of live files.
     pub snapshots: SnapshotMode,
+    /// What is otherwise for some subvolumes, by their paths.
+    pub subvolumes: BTreeMap<PathBuf, SubvolumeOptions>,
+    /// Databases in the paths, each made ready before its snapshot. One that fails is left out.
+    pub databases: Vec<Database>,
+    /// What is run around the taking of snapshots.
+    pub hooks: Hooks,
 }
 
 /// Something that could not be read.
@@ -90,6 +103,12 @@ pub struct BackupReport {
     pub unreadable: Vec<Unreadable>,
     /// Things to look at that are not errors.
     pub warnings: Vec<String>,
+    /// What became of the databases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<DatabaseReport>,
+    /// Hooks that failed after the snapshots had been taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed_hooks: Vec<String>,
     /// What has vanished from the repository though nobody has planned to remove it.
     pub vanished: Vec<Vanished>,
     /// Packs written.
@@ -105,9 +124,18 @@ pub struct BackupReport {
 }
 
 /// Data packs are ended at this size: with all that goes beside them, a first backup makes at most 25 uploads a GiB.
-const DATA_PACK_BYTES: u64 = 60 << 20;
+pub(in crate::ops) const DATA_PACK_BYTES: u64 = 60 << 20;
 /// Tree packs are ended at this size.
-const TREE_PACK_BYTES: u64 = 16 << 20;
+pub(in crate::ops) const TREE_PACK_BYTES: u64 = 16 << 20;
+
+/// What the sources held in the last snapshot of these paths, in bytes, as this machine remembers it; nothing if there was none.
+///
+/// # Errors
+/// [`Error::Io`] when a path cannot be found; [`Error::State`].
+pub fn last_source_bytes(state: &State, writer: &WriterName, host: &str, paths: &[PathBuf]) -> Result<Option<u64>> {
+    let (roots, _) = resolve_roots(paths)?;
+    Ok(Past::recall(state, writer, host, &roots)?.totals().bytes)
+}
 
 /// Backs up.
 ///
@@ -136,8 +164,10 @@ pub fn backup(
 
 fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dyn Progress) -> Result<BackupReport> {
     let (began, mut started) = (Instant::now(), Time::now());
-    let (roots, mut warnings) = resolve_roots(&options.paths)?;
+    let (named, mut warnings) = resolve_roots(&options.paths)?;
+    // What is wrong with the patterns is said before anything is run.
     let excludes = Excludes::new(&options.excludes)?;
+    let mut quiet = Quiet::new(options, &named, progress)?;
     let host_writer = WriterName::from_host(&options.host);
     let wanted = match repo.keys().role() {
         crate::format::keyfile::Role::Admin => Some(options.writer.as_ref().unwrap_or(&host_writer)),
@@ -158,21 +188,31 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
     for gone in &memory.vanished {
         progress.warn(&format!("{}: {}", gone.object, gone.what));
     }
-    let past = Past::recall(state, signer.writer(), &options.host, &roots)?;
-    let parent = past.snapshot.filter(|id| memory.has_snapshot(id));
-
-    let mut sources = Sources::prepare(&Wanted {
+    let wanted = Wanted {
         state,
         repo: &repo.keys().repo(),
         mode: &options.snapshots,
-        roots: &roots,
+        subvolumes: &options.subvolumes,
+        roots: &named,
         excludes: &excludes,
-        excludes_id: options.excludes.id()?,
+        excludes_id: [0; 32],
         uses_memory: !options.force,
         progress,
-    })?;
+    };
+    quiet.begin()?;
+    let ready = quiet.snapshots(&named, &wanted, &options.excludes)?;
+    let Ready { mut sources, roots, excludes, exclude_options, is_odd } = ready;
+    if !sources.subvolumes.is_empty() {
+        // What is to be read stands still from here on.
+        quiet.release();
+    }
+    let mut tags = options.tags.clone();
+    tags.extend(quiet.tags());
+    let options = &BackupOptions { excludes: exclude_options, tags, ..options.clone() };
     warnings.append(&mut sources.warnings);
     started = sources.taken.unwrap_or(started);
+    let past = Past::recall(state, signer.writer(), &options.host, &roots)?;
+    let parent = past.snapshot.filter(|id| memory.has_snapshot(id));
 
     progress.stage("back up", past.totals());
     let mut session = if options.dry_run { 0 } else { state.begin_session()? };
@@ -190,6 +230,8 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
     let resumed_packs = memory.taken_over.len() as u64;
     let mut basis = Basis::new(&run, &memory)?;
     let (mut made, mut stats, looked_at) = run.store_all(&mut memory, &mut basis, &roots, &mut session)?;
+    quiet.release();
+    let (databases, failed_hooks) = quiet.report();
     warnings.append(&mut made.warnings);
     warnings.extend(past.shrunk(&made.summary));
     if made.roots.is_empty() {
@@ -204,6 +246,8 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         summary: made.summary,
         unreadable: made.unreadable,
         warnings,
+        databases,
+        failed_hooks,
         vanished: memory.vanished.clone(),
         packs: stats.packs,
         resumed_packs,
@@ -241,7 +285,9 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
             }
         }
         state.end_session(session)?;
-        sources.keep(state, session, progress)?;
+        if !is_odd {
+            sources.keep(state, session, progress)?;
+        }
         if !has_delta {
             memory.tidy(state, &made.visited)?;
         }
@@ -345,6 +391,7 @@ fn manifest_of(
         summary,
         excludes: excludes.map(|pattern| pattern.as_bytes().to_vec()).collect(),
         parent,
+        origin: None,
     };
     // The reader's rules are the writer's: what could not be read back must not be written.
     Manifest::decode(&manifest.encode()).map_err(|e| Error::Usage(format!("no such snapshot can be made: {e}")))

@@ -9,7 +9,7 @@ use panther::format::header::BlobKind;
 use panther::format::index::{Index, PackRecord};
 use panther::format::keyfile::{Epoch, KeyFile, Role, Secret, WriterIdentity};
 use panther::format::pack::{Codec, Segment};
-use panther::format::snapshot::{Cover, Manifest, Root, Summary};
+use panther::format::snapshot::{Cover, Manifest, Origin, Root, Summary};
 use panther::format::time::Time;
 use panther::id::{BlobId, ObjectId, RepoId, WriterName};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -255,8 +255,8 @@ pub fn manifest() -> impl Strategy<Value = Manifest> {
         stored_bytes: f[13],
     });
     let excludes = vec(vec(any::<u8>(), 1..20), 0..4);
-    (text(), text(), tags, roots, summary, excludes, option::of(any::<[u8; 32]>().prop_map(ObjectId))).prop_map(
-        |(user, program, tags, roots, summary, excludes, parent)| Manifest {
+    (text(), text(), tags, roots, summary, excludes, option::of(any::<[u8; 32]>().prop_map(ObjectId)), origin())
+        .prop_map(|(user, program, tags, roots, summary, excludes, parent, origin)| Manifest {
             user,
             program,
             tags,
@@ -264,8 +264,13 @@ pub fn manifest() -> impl Strategy<Value = Manifest> {
             summary,
             excludes,
             parent,
-        },
-    )
+            origin,
+        })
+}
+
+fn origin() -> impl Strategy<Value = Option<Origin>> {
+    let ids = (any::<[u8; 32]>(), any::<[u8; 32]>());
+    option::of(ids.prop_map(|(repo, id)| Origin { repo: RepoId(repo), snapshot: ObjectId(id) }))
 }
 
 pub fn gc() -> impl Strategy<Value = Gc> {

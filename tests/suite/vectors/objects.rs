@@ -293,6 +293,9 @@ fn show_manifest(plaintext: &[u8]) -> Outcome {
     if let Some(parent) = manifest.parent {
         shown["parent"] = json!(parent);
     }
+    if let Some(origin) = manifest.origin {
+        shown["origin"] = json!([origin.repo, origin.snapshot]);
+    }
     Ok(shown)
 }
 
