@@ -4,6 +4,7 @@ pub mod backup;
 pub mod check;
 pub mod compare;
 pub mod copy;
+pub mod cost;
 pub mod database;
 pub mod doctor;
 pub mod forget;
@@ -12,6 +13,7 @@ pub mod list;
 pub mod local_snapshots;
 pub mod pins;
 pub mod progress;
+pub mod prune;
 pub mod rebuild_state;
 pub mod repair;
 pub mod restore;
@@ -19,6 +21,7 @@ pub mod rewrite;
 pub mod stats;
 mod storing;
 pub mod try_it;
+pub mod undelete;
 
 pub use progress::{Progress, Silent, Totals};
 

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::id::{BlobId, ObjectId};
+use crate::prune::rest::is_good;
 use crate::state::blobs::{BlobKey, BlobView, key_of};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -66,7 +67,7 @@ impl Dedup {
             return Ok(*known);
         }
         let info = self.view.pack(pack)?;
-        let usable = info.trusted && !self.condemned.contains(&info.id);
+        let usable = is_good(info.trusted, self.condemned.contains(&info.id));
         self.usable.insert(pack, usable);
         Ok(usable)
     }

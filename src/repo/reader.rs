@@ -188,6 +188,15 @@ impl<'r> BlobReader<'r> {
         Ok(None)
     }
 
+    /// Reads a blob of a length that nobody has told, and checks it.
+    ///
+    /// # Errors
+    /// As [`BlobReader::blob`].
+    pub fn any_blob(&self, kind: BlobKind, id: &BlobId) -> Result<Blob> {
+        let len_bytes = self.place(kind, id)?.len_bytes;
+        self.blob(kind, id, u64::from(len_bytes))
+    }
+
     /// The blob at `place` of a segment that was read, checked.
     ///
     /// # Errors

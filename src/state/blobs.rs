@@ -304,15 +304,30 @@ impl State {
     /// [`Error::State`].
     pub fn clear(&self) -> Result<()> {
         let write = self.write(Durability::Immediate)?;
+        self.clear_blobs_in(&write)?;
+        super::dirs::clear(self, &write)?;
+        super::lists::clear(self, &write)?;
+        self.commit(write)
+    }
+
+    /// Forgets where blobs are. What was seen of the source is in doubt from then on.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn clear_blobs(&self) -> Result<()> {
+        let write = self.write(Durability::Immediate)?;
+        self.clear_blobs_in(&write)?;
+        self.doubt_in(&write)?;
+        self.commit(write)
+    }
+
+    fn clear_blobs_in(&self, write: &WriteTransaction) -> Result<()> {
         write.delete_table(BLOBS).map_err(|e| self.failed(e))?;
         write.delete_table(PACKS).map_err(|e| self.failed(e))?;
         write.delete_table(PACK_NUMBERS).map_err(|e| self.failed(e))?;
         write.delete_table(INDEX_OBJECTS).map_err(|e| self.failed(e))?;
-        create_tables(self, &write)?;
-        copies::clear(self, &write)?;
-        super::dirs::clear(self, &write)?;
-        super::lists::clear(self, &write)?;
-        self.commit(write)
+        create_tables(self, write)?;
+        copies::clear(self, write)
     }
 
     /// Takes in packs, and the index objects that name them.
@@ -320,8 +335,24 @@ impl State {
     /// # Errors
     /// [`Error::State`].
     pub fn learn(&self, packs: &[(PackRecord, bool)], objects: &[ObjectId]) -> Result<()> {
+        self.learn_but(packs, objects, &HashSet::new())
+    }
+
+    /// As [`State::learn`]; of a blob that is also elsewhere, the place in a pack of `weak` does not count.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn learn_but(
+        &self,
+        packs: &[(PackRecord, bool)],
+        objects: &[ObjectId],
+        weak: &HashSet<ObjectId>,
+    ) -> Result<()> {
         let write = self.write(Durability::Immediate)?;
-        self.learn_in(&write, packs, objects)?;
+        let (weak, strong): (Vec<_>, Vec<_>) = packs.iter().partition(|(pack, _)| weak.contains(&pack.id));
+        self.places_in(&write, strong, true)?;
+        self.places_in(&write, weak, false)?;
+        self.objects_in(&write, objects)?;
         self.commit(write)
     }
 
@@ -331,6 +362,16 @@ impl State {
         packs: &[(PackRecord, bool)],
         objects: &[ObjectId],
     ) -> Result<()> {
+        self.places_in(write, packs, true)?;
+        self.objects_in(write, objects)
+    }
+
+    fn places_in<'p>(
+        &self,
+        write: &WriteTransaction,
+        packs: impl IntoIterator<Item = &'p (PackRecord, bool)>,
+        wins: bool,
+    ) -> Result<()> {
         let mut entries: Vec<(BlobKey, [u8; 12])> = Vec::new();
         for (record, trusted) in packs {
             let number = self.register(write, &PackInfo::of(record, *trusted))?;
@@ -338,10 +379,13 @@ impl State {
                 push_places(number, ordinal, segment, &mut entries)?;
             }
             if entries.len() >= BATCH {
-                self.insert(write, &mut entries)?;
+                self.insert(write, &mut entries, wins)?;
             }
         }
-        self.insert(write, &mut entries)?;
+        self.insert(write, &mut entries, wins)
+    }
+
+    fn objects_in(&self, write: &WriteTransaction, objects: &[ObjectId]) -> Result<()> {
         let mut table = write.open_table(INDEX_OBJECTS).map_err(|e| self.failed(e))?;
         for object in objects {
             table.insert(object.0, ()).map_err(|e| self.failed(e))?;
@@ -367,13 +411,17 @@ impl State {
         Ok(number)
     }
 
-    fn insert(&self, write: &WriteTransaction, entries: &mut Vec<(BlobKey, [u8; 12])>) -> Result<()> {
+    fn insert(&self, write: &WriteTransaction, entries: &mut Vec<(BlobKey, [u8; 12])>, wins: bool) -> Result<()> {
         entries.sort_unstable();
         let mut table = write.open_table(BLOBS).map_err(|e| self.failed(e))?;
         let mut others = Vec::new();
         for (key, value) in entries.drain(..) {
-            let before = table.insert(key, value).map_err(|e| self.failed(e))?;
-            others.extend(before.map(|v| v.value()).filter(|v| *v != value).map(|v| copies::record(&key, &v)));
+            let before = table.get(key).map_err(|e| self.failed(e))?.map(|v| v.value());
+            let other = if wins { before } else { before.map(|_| value) };
+            if wins || before.is_none() {
+                table.insert(key, value).map_err(|e| self.failed(e))?;
+            }
+            others.extend(other.filter(|_| before != Some(value)).map(|v| copies::record(&key, &v)));
         }
         if !others.is_empty() {
             let mut table = write.open_table(copies::COPIES).map_err(|e| self.failed(e))?;
@@ -396,10 +444,10 @@ fn push_places(pack: u32, ordinal: usize, segment: &Segment, out: &mut Vec<(Blob
     Ok(())
 }
 
-/// All packs of an index, trusted if its signer is and vouches for the pack (spec 7).
-pub fn with_trust(index: Index, signer_trusted: bool) -> impl Iterator<Item = (PackRecord, bool)> {
+/// All packs of an index, each with whether `is_trusted` says so.
+pub fn with_trust(index: Index, is_trusted: impl Fn(&PackRecord) -> bool) -> impl Iterator<Item = (PackRecord, bool)> {
     index.packs.into_iter().map(move |pack| {
-        let trusted = signer_trusted && pack.checked;
+        let trusted = is_trusted(&pack);
         (pack, trusted)
     })
 }

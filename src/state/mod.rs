@@ -5,6 +5,7 @@
 //! - [`seen`]: manifests that this machine has seen, so that one that vanishes is noticed
 //! - [`known`]: which repository is where, so that a false one is noticed; a small file beside the states
 //! - [`dirs`]: directory by directory, what was seen of each file and its entry, so that unchanged files are not read
+//! - `doubt`: of what was seen, what must be looked up
 //! - [`lists`]: the content lists of long files, so that of a changed one only the changes are read
 //!
 //! Runs side by side each have a file of their own. What they share is in small files that are opened for a moment only:
@@ -17,9 +18,11 @@ pub mod examine;
 
 pub mod blobs;
 pub mod dirs;
+mod doubt;
 pub mod known;
 pub mod ledger;
 pub mod lists;
+pub mod runs;
 pub mod seen;
 pub mod session;
 pub mod verified;

@@ -14,7 +14,7 @@ const STORED: TableDefinition<[u8; 32], &[u8]> = TableDefinition::new("stored pa
 const IN_FLIGHT: TableDefinition<[u8; 32], &[u8]> = TableDefinition::new("packs in flight");
 /// Session number to how far its packs are stored: data and tree segments. A session that is not here has ended well.
 const SESSIONS: TableDefinition<u32, (u64, u64)> = TableDefinition::new("sessions");
-const LAST: TableDefinition<(), u32> = TableDefinition::new("last session");
+pub(super) const LAST: TableDefinition<(), u32> = TableDefinition::new("last session");
 
 /// How far a session's packs are safely stored: the segments of each kind, numbered from 1, up to and including these.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -41,7 +41,8 @@ fn make_pack(repo: &Repository, kind: BlobKind, segments: &[(Codec, Vec<Vec<u8>>
     bytes.extend(&toc);
     bytes.extend(Trailer { toc_bytes: u32::try_from(toc.len()).unwrap(), segments: count }.encode());
     let (id, size_bytes, owner) = (ObjectId::of(&bytes), bytes.len() as u64, writer("alpha"));
-    Ok((PackRecord { id, kind, size_bytes, segments: table, writer: owner, checked: true }, bytes))
+    let (repeated, later) = (false, Vec::new());
+    Ok((PackRecord { id, kind, size_bytes, segments: table, writer: owner, checked: true, repeated, later }, bytes))
 }
 
 /// The objects with a pack more that an index object names.

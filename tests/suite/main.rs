@@ -1,6 +1,7 @@
 //! All integration tests in one program: linking is the slow part.
 #![allow(clippy::unwrap_used)]
 
+mod alerts;
 mod b2_cli;
 mod b2_counts;
 mod b2_effort;
@@ -40,6 +41,9 @@ mod cli_secrets;
 mod cli_try;
 mod common;
 mod copy;
+mod cost_bill;
+mod cost_cli;
+mod cost_forecast;
 mod crash;
 mod damage;
 mod damage_check;
@@ -61,6 +65,11 @@ mod format_laws;
 mod generations;
 mod golden;
 mod interrupt;
+mod metrics;
+mod prune;
+mod prune_backup;
+mod prune_faults;
+mod prune_sim;
 mod rebuild_state;
 mod repair;
 mod repair_matrix;
@@ -70,6 +79,7 @@ mod restore_in_place;
 mod restore_kit;
 mod stats;
 mod trouble;
+mod undelete;
 mod usage;
 mod vanished;
 mod vectors;

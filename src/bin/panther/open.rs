@@ -113,6 +113,7 @@ pub fn folder(context: &Context, folder: &std::path::Path) -> Result<Arc<dyn Bac
 
 /// The store, with what is asked of it noted in the ledger.
 pub fn counted(context: &Context, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
+    context.note(|record| record.location = backend.location());
     context.accounts.open(&backend, state_folder(context).ok());
     backend
 }

@@ -10,7 +10,6 @@ use crate::id::{ObjectId, WriterName};
 use crate::ops::Totals;
 use crate::repo::Repository;
 use crate::repo::dedup::Dedup;
-use crate::repo::index::Synced;
 use crate::repo::snapshots::SnapshotHead;
 use crate::repo::statements::Statements;
 use crate::repo::vanished::Vanished;
@@ -18,7 +17,7 @@ use crate::seal::Signer;
 use crate::source::items::InodeKey;
 use crate::state::State;
 use crate::state::blobs::{BlobKey, key_of};
-use crate::state::dirs::{DirKey, DirView};
+use crate::state::dirs::{Child, DirKey, DirView};
 use crate::state::lists::node_key;
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
@@ -37,8 +36,6 @@ pub(super) struct Memory {
     pub vanished: Vec<Vanished>,
     /// The packs among that.
     pub lost_packs: HashSet<ObjectId>,
-    /// Whether the blobs of what is reused must be looked up.
-    doubtful: bool,
 }
 
 impl Memory {
@@ -47,7 +44,6 @@ impl Memory {
         state: &State,
         signer: &Signer,
         statements: &Statements,
-        synced: &Synced,
         chain: &[Name],
         force: bool,
     ) -> Result<Self> {
@@ -57,9 +53,16 @@ impl Memory {
         let (gone, lost_packs) = repo.vanished_packs(state, statements, signer.writer())?;
         vanished.extend(gone);
         let chain = listing.snapshots;
+        state.note_unusable(&unusable(state, statements, &lost_packs)?)?;
         let view = if force { None } else { Some(state.dir_view()?) };
-        let doubtful = synced.rebuilt || !statements.condemned.is_empty() || !lost_packs.is_empty();
-        Ok(Self { view, taken_over, chain, vanished, lost_packs, doubtful })
+        Ok(Self { view, taken_over, chain, vanished, lost_packs })
+    }
+
+    /// For another pass of the same run: what it has seen by now, and nothing more to take over.
+    pub fn renew(&mut self, state: &State) -> Result<()> {
+        self.taken_over.clear();
+        self.view = Some(state.dir_view()?);
+        Ok(())
     }
 
     /// The keys of the blobs of packs taken over.
@@ -71,17 +74,13 @@ impl Memory {
         self.chain.iter().any(|head| head.id == *id)
     }
 
-    /// Whether the blobs of what is reused must be looked up one by one.
-    pub fn is_doubtful(&self) -> bool {
-        self.doubtful
-    }
-
-    /// Whether an entry that is remembered can be used again: its blobs must all be there. Of a long list the nodes must be remembered to know them.
-    pub fn is_reusable(&self, inode: InodeKey, entry: &[u8], dedup: &Mutex<Dedup>) -> bool {
-        if !self.doubtful {
+    /// Whether what is remembered of an object can be used again: where it is in doubt, its blobs must all be there. Of a long list the nodes must be
+    /// remembered to know them.
+    pub fn is_reusable(&self, inode: InodeKey, child: &Child, dedup: &Mutex<Dedup>) -> bool {
+        if !child.doubtful {
             return true;
         }
-        let Some(content) = content_of(entry) else { return true };
+        let Some(content) = content_of(&child.entry) else { return true };
         self.has_all(inode, &content.records, content.depth, dedup)
     }
 
@@ -110,6 +109,22 @@ impl Memory {
         }
         Ok(())
     }
+}
+
+/// The packs that this machine knows of and that no new snapshot may rest on: condemned ones, and those that have vanished.
+pub(in crate::ops) fn unusable(
+    state: &State,
+    statements: &Statements,
+    lost: &HashSet<ObjectId>,
+) -> Result<HashSet<ObjectId>> {
+    let view = state.blob_view()?;
+    let mut found = HashSet::new();
+    for id in statements.condemned.union(lost) {
+        if view.number(id)?.is_some() {
+            found.insert(*id);
+        }
+    }
+    Ok(found)
 }
 
 /// The last snapshot of the same paths, as it was noted in the state.

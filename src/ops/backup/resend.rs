@@ -13,6 +13,7 @@ use crate::source::read::ReadContext;
 use crate::source::walk::{Walk, WalkContext};
 use crate::source::{ExcludeOptions, Excludes, OwnerNames};
 use crate::state::State;
+use crate::state::dirs::Child;
 use std::collections::HashSet;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -45,15 +46,8 @@ pub(in crate::ops) fn resend(
     let excludes = Excludes::new(&ExcludeOptions { patterns: patterns.to_vec(), ..ExcludeOptions::default() })?;
     let owners = OwnerNames::new();
     let read = ReadContext { keys: repo.keys(), owners: &owners, buffers: Buffers::default() };
-    let reusable = |_: InodeKey, _: &[u8]| false;
-    let walk = WalkContext {
-        read: &read,
-        excludes: &excludes,
-        memory: None,
-        reusable: &reusable,
-        takes_folders_over: false,
-        overlays: &overlays,
-    };
+    let reusable = |_: InodeKey, _: &Child| false;
+    let walk = WalkContext { read: &read, excludes: &excludes, memory: None, reusable: &reusable, overlays: &overlays };
     let no_lists = HashSet::new();
     let mut assembler = Assembler::new(&read, writer, None, &no_lists, progress);
     let roots: [PathBuf; 1] = [shown.to_owned()];

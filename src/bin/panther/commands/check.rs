@@ -77,6 +77,10 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let budget = budget(options.egress_budget, context, &repo)?;
     let check_options = CheckOptions { read_data: amount, budget, threads: 0 };
     let found = check(&repo, &state, &check_options, &context.ui)?;
+    context.note(|record| {
+        record.problems = found.errors.len() as u64;
+        record.repository_bytes = Some(found.pack_bytes);
+    });
     context.report(&found, || text(&found))?;
     Ok(Outcome::Found(found.exit_code()))
 }
