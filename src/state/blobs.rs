@@ -423,13 +423,7 @@ impl State {
             }
             others.extend(other.filter(|_| before != Some(value)).map(|v| copies::record(&key, &v)));
         }
-        if !others.is_empty() {
-            let mut table = write.open_table(copies::COPIES).map_err(|e| self.failed(e))?;
-            for copy in others {
-                table.insert(copy, ()).map_err(|e| self.failed(e))?;
-            }
-        }
-        Ok(())
+        copies::insert(self, write, &others)
     }
 }
 
