@@ -6,6 +6,7 @@ pub mod compare;
 pub mod cost;
 pub mod database;
 pub mod doctor;
+pub mod drill;
 pub mod forget;
 pub mod keys;
 pub mod list;
@@ -13,6 +14,7 @@ pub mod local_snapshots;
 pub mod pins;
 pub mod progress;
 pub mod restore;
+pub mod status;
 pub mod try_it;
 
 pub use progress::{Progress, Silent, Totals};

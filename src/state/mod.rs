@@ -16,6 +16,7 @@ pub mod examine;
 
 pub mod blobs;
 pub mod dirs;
+pub mod drills;
 pub mod known;
 pub mod ledger;
 pub mod lists;

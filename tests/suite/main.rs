@@ -65,6 +65,7 @@ mod generations;
 mod golden;
 mod interrupt;
 mod metrics;
+mod page;
 mod restore;
 mod restore_faults;
 mod restore_in_place;

@@ -2,8 +2,8 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    alerts, backup, check, config, cost, doctor, forget, init, key, ls, metrics, pin, restore, snapshot, snapshots,
-    try_it, usage,
+    alerts, backup, check, config, cost, doctor, forget, init, key, ls, metrics, pin, report, restore, snapshot,
+    snapshots, status, try_it, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -140,6 +140,10 @@ pub enum Command {
     Metrics(metrics::Options),
     /// Write monitors for Datadog or rules for Prometheus
     Alerts(alerts::Options),
+    /// Show how the backups of all hosts are
+    Status(status::Options),
+    /// Write a page that shows how the backups of all hosts are
+    Report(report::Options),
     /// Show what was asked of B2: calls by class, and bytes, by day or month
     Usage(usage::Options),
     /// List, add, change, remove, copy and print keys
@@ -170,6 +174,8 @@ impl Command {
             Self::Cost(_) => "cost",
             Self::Metrics(_) => "metrics",
             Self::Alerts(_) => "alerts",
+            Self::Status(_) => "status",
+            Self::Report(_) => "report",
             Self::Usage(_) => "usage",
             Self::Key(key) => key.name(),
             Self::Config(config) => config.name(),

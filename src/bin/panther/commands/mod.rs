@@ -12,9 +12,11 @@ pub mod key;
 pub mod ls;
 pub mod metrics;
 pub mod pin;
+pub mod report;
 pub mod restore;
 pub mod snapshot;
 pub mod snapshots;
+pub mod status;
 pub mod try_it;
 pub mod usage;
 
@@ -67,6 +69,8 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Cost(options) => cost::run(options, context),
         Command::Metrics(options) => metrics::run(options, context),
         Command::Alerts(options) => alerts::run(options, context),
+        Command::Status(options) => status::run(options, context),
+        Command::Report(options) => report::run(options, context),
         Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
         Command::Config(config) => config::run(config, context),
