@@ -20,6 +20,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 const DAY: i64 = 86_400;
+/// What somebody could put into a message.
+const ODD: &str = "<script>alert(1)</script> & \"quotes\"";
 
 /// A host of the history: name, size in kB, what a night adds, how many nights ago the last one was, at which hour.
 const HOSTS: [(&str, u64, u64, i64, i64); 4] =
@@ -182,14 +184,16 @@ impl Year {
                 read_packs: 59,
                 bad_share: 0.0495,
                 recovery_secs,
-                problems: if success { Vec::new() } else { vec!["1 pack could not be read <b>".into()] },
+                problems: if success { Vec::new() } else { vec!["1 pack could not be read".into()] },
                 ..DrillRecord::default()
             };
             keep(repo, &state, Some(&admin), &record).unwrap();
         }
+        // Pictures are made without it.
+        let odd = if std::env::var_os("PANTHER_PAGE").is_some() { "2 problems" } else { ODD };
         for (command, days, exit_code, error) in [
             ("backup", 3, 7, "cannot store writers/admin/packs: the store cannot be reached, or is too busy"),
-            ("check", 8, 4, "<script>alert(1)</script> & \"quotes\""),
+            ("check", 8, 4, odd),
         ] {
             let run = RunRecord {
                 command: command.into(),
@@ -216,7 +220,8 @@ fn a_page_of_a_year() {
     assert!(page.len() < 150_000, "{} bytes", page.len());
     // Nothing from elsewhere, nothing that runs, nothing of others' texts as markup.
     assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"));
-    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;quotes&quot;"));
+    let escaped = "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;quotes&quot;";
+    assert!(page.contains(escaped) || std::env::var_os("PANTHER_PAGE").is_some());
     for part in [
         "<html lang=\"en\">",
         "hetzner",

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 const SQUARE: f64 = 9.0;
-const STEP: f64 = 11.6;
-const LEFT: f64 = 26.0;
+const STEP: f64 = 12.0;
+const LEFT: f64 = 27.0;
 const TOP: f64 = 16.0;
 const WEEKS: u32 = 53;
 
@@ -66,11 +66,11 @@ pub fn of_host(host: &str, at: usize, status: &Status, zone: &TimeZone) -> Strin
         // One path for each sort: squares by themselves would be most of the page.
         let (path, inset) = match days.get(&date.to_string()) {
             Some(Square::Kept) => (&mut kept_path, 0.0),
-            Some(Square::Going) => (&mut going_path, 0.75),
+            Some(Square::Going) => (&mut going_path, 0.5),
             _ => (&mut none_path, 0.0),
         };
         let (x, y, side) = (x + inset, y + inset, SQUARE - 2.0 * inset);
-        let _ = write!(path, "M{x:.1} {y:.1}h{side}v{side}h-{side}z");
+        let _ = write!(path, "M{x} {y}h{side}v{side}h-{side}z");
     }
     for (class, path) in [("none", none_path), ("going", going_path), ("kept", kept_path)] {
         let _ = write!(out, "<path class=\"{class}\" d=\"{path}\"/>");

@@ -4,14 +4,13 @@ use super::charts::{Frame, Limit, area, bars, dots, plain, round_up_bytes};
 use super::html::{escaped, table};
 use crate::cost::{Day, NanoDollars};
 use crate::ops::status::{Money, Status};
-use crate::report::{time, units};
-use jiff::tz::TimeZone;
+use crate::report::units;
 
 /// So many days of nights are drawn.
 const DAYS: u32 = 90;
 
 /// All of them in a grid.
-pub fn section(status: &Status, zone: &TimeZone) -> String {
+pub fn section(status: &Status) -> String {
     let mut out =
         String::from("<section aria-labelledby=\"figures\"><h2 id=\"figures\">Figures</h2><div class=\"figures\">");
     let mut figure = |value: &str, what: &str| {
@@ -35,7 +34,7 @@ pub fn section(status: &Status, zone: &TimeZone) -> String {
     if status.stored.len() > 1 {
         out.push_str(&stored(status));
     }
-    out.push_str(&nights(status, zone));
+    out.push_str(&nights(status));
     out + "</div></section>"
 }
 
@@ -75,7 +74,7 @@ fn dollars(money: &Money) -> String {
             money.ahead.first().map_or(NanoDollars::ZERO, |m| m.bill.total_dollars),
             money.ahead.last().map_or(NanoDollars::ZERO, |m| m.bill.total_dollars)
         ),
-        write: &|value| if value < 10.0 { format!("${value:.2}") } else { format!("${value:.0}") },
+        write: &|value| if value.fract() == 0.0 { format!("${value:.0}") } else { format!("${value:.2}") },
         below: [below(0), below(6), below(12)].into_iter().flatten().collect(),
         limits,
     };
@@ -131,7 +130,17 @@ fn stored(status: &Status) -> String {
     )
 }
 
-fn nights(status: &Status, zone: &TimeZone) -> String {
+/// Rounds a time to a number that is round in minutes or hours.
+fn plain_secs(secs: f64) -> f64 {
+    let unit = match secs {
+        secs if secs > 3_600.0 => 3_600.0,
+        secs if secs > 60.0 => 60.0,
+        _ => 1.0,
+    };
+    plain(secs / unit) * unit
+}
+
+fn nights(status: &Status) -> String {
     let today = Day::of_secs(status.as_of.secs);
     let first = Day(today.0.saturating_sub(DAYS - 1));
     let recent: Vec<_> = status.nights.iter().filter(|night| Day::of_secs(night.started.secs) >= first).collect();
@@ -160,20 +169,6 @@ fn nights(status: &Status, zone: &TimeZone) -> String {
         limits: Vec::new(),
     };
     let mut out = String::new();
-    let rows: Vec<Vec<String>> = recent
-        .iter()
-        .rev()
-        .map(|night| {
-            vec![
-                escaped(&time::local(night.started, zone)),
-                escaped(&night.host),
-                night.stored_bytes.map(units::size).unwrap_or_default(),
-                units::duration(night.elapsed_secs),
-            ]
-        })
-        .collect();
-    let titles = ["Time", "Host", "Stored for it", "Took"];
-    let all = table("Backups of the last 90 days, newest first", &titles, &rows, 2);
     let title = if cut { "New bytes a night (what is far above the others is cut off)" } else { "New bytes a night" };
     let chart = bars(&frame, &shown, &|_| false, &round_up_bytes);
     out.push_str(&format!("<figure><figcaption><h3>{}</h3></figcaption>{chart}</figure>", escaped(title)));
@@ -186,10 +181,13 @@ fn nights(status: &Status, zone: &TimeZone) -> String {
         id: "took",
         title: "How long backups took",
         summary: format!("{} backups, the longest {}", points.len(), units::duration(longest)),
-        write: &|secs| units::duration(secs).replace(" 0 s", "").replace(".0 s", " s"),
+        write: &|secs| super::short(secs),
         below: below(),
         limits: Vec::new(),
     };
-    out.push_str(&figure("How long each backup took", &dots(&frame, &points, &plain), &all));
+    let chart = dots(&frame, &points, &plain_secs);
+    out.push_str(&format!(
+        "<figure><figcaption><h3>How long each backup took</h3></figcaption>{chart}<p class=\"small soft\">Each night’s figures are in the <a href=\"#calendar\">table of snapshots</a>.</p></figure>"
+    ));
     out
 }

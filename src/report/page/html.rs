@@ -18,25 +18,23 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
-/// A table with a caption for those who hear it. The first cell of a row is its head. Columns from `numbers_from` on are numbers.
+/// A table with a caption for those who hear it. The first cell of a row is its head. Columns from `numbers_from` (1 to 4) on are numbers.
 pub fn table(caption: &str, titles: &[&str], rows: &[Vec<String>], numbers_from: usize) -> String {
     let mut out = format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table><caption>{0}</caption><thead><tr>",
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table class=\"n{numbers_from}\"><caption>{0}</caption><thead><tr>",
         escaped(caption)
     );
-    for (at, title) in titles.iter().enumerate() {
-        let class = if at >= numbers_from { " class=\"n\"" } else { "" };
-        out.push_str(&format!("<th scope=\"col\"{class}>{}</th>", escaped(title)));
+    for title in titles {
+        out.push_str(&format!("<th scope=\"col\">{}</th>", escaped(title)));
     }
     out.push_str("</tr></thead><tbody>");
     for row in rows {
         out.push_str("<tr>");
         for (at, cell) in row.iter().enumerate() {
-            let class = if at >= numbers_from { " class=\"n\"" } else { "" };
             // Cells are HTML already.
             match at {
                 0 => out.push_str(&format!("<th scope=\"row\">{cell}</th>")),
-                _ => out.push_str(&format!("<td{class}>{cell}</td>")),
+                _ => out.push_str(&format!("<td>{cell}</td>")),
             }
         }
         out.push_str("</tr>");
@@ -53,6 +51,6 @@ mod tests {
     fn nothing_gets_out() {
         assert_eq!(escaped("<a b='c'>&\"\n\u{202e}"), "&lt;a b=&#39;c&#39;&gt;&amp;&quot; ");
         let text = table("c", &["a", "b"], &[vec![escaped("<x>"), "1".into()]], 1);
-        assert!(text.contains("<th scope=\"row\">&lt;x&gt;</th><td class=\"n\">1</td>"));
+        assert!(text.contains("<th scope=\"row\">&lt;x&gt;</th><td>1</td>"));
     }
 }

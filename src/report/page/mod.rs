@@ -16,7 +16,7 @@ pub fn word(state: State) -> &'static str {
     match state {
         State::Ok => "well",
         State::Warning => "look at it",
-        State::Critical => "act",
+        State::Critical => "needs action",
     }
 }
 
@@ -53,7 +53,7 @@ pub fn page(status: &Status, zone: &TimeZone) -> String {
         escaped(&time::local(status.as_of, zone)),
     ));
     out.push_str(&hosts(status, zone));
-    out.push_str(&figures::section(status, zone));
+    out.push_str(&figures::section(status));
     out.push_str(&calendars(status, zone));
     out.push_str(&drills(status, zone));
     out.push_str(&mishaps(status, zone));
@@ -86,8 +86,19 @@ fn hosts(status: &Status, zone: &TimeZone) -> String {
     out + "</ul></section>"
 }
 
+/// About how long, in one unit: `85 min`, `30 h`, `9 d`.
 fn span(secs: u64) -> String {
-    units::duration(secs as f64)
+    match secs {
+        0..120 => format!("{secs} s"),
+        120..7_200 => format!("{} min", secs / 60),
+        7_200..172_800 => format!("{} h", secs / 3_600),
+        _ => format!("{} d", secs / 86_400),
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn short(secs: f64) -> String {
+    span(secs.max(0.0) as u64)
 }
 
 fn facts(host: &HostStatus, zone: &TimeZone) -> Vec<(&'static str, String)> {
@@ -99,9 +110,9 @@ fn facts(host: &HostStatus, zone: &TimeZone) -> Vec<(&'static str, String)> {
     });
     let restore = match (host.recovery_time_met, &host.last_drill) {
         (Some(is_met), Some(drill)) => {
-            format!("{} of {}: {}", units::duration(drill.recovery_secs), span(host.recovery_time_secs), met(is_met))
+            format!("{} of {}: {}", short(drill.recovery_secs), span(host.recovery_time_secs), met(is_met))
         }
-        _ => format!("not measured; {} allowed", span(host.recovery_time_secs)),
+        _ => format!("? of {}", span(host.recovery_time_secs)),
     };
     vec![
         ("Last backup", escaped(&age)),
@@ -109,7 +120,8 @@ fn facts(host: &HostStatus, zone: &TimeZone) -> Vec<(&'static str, String)> {
         ("Last drill", escaped(&drill)),
         ("Recovery time", escaped(&restore)),
         ("Snapshots", units::count(host.snapshots)),
-        ("Stored", format!("{} · {} this month", units::size(host.stored_bytes), host.month_dollars)),
+        ("Stored", units::size(host.stored_bytes)),
+        ("This month", host.month_dollars.to_string()),
     ]
 }
 
@@ -126,13 +138,14 @@ fn calendars(status: &Status, zone: &TimeZone) -> String {
             escaped(&night.host),
             escaped(&kept),
             night.stored_bytes.map(units::size).unwrap_or_default(),
+            units::duration(night.elapsed_secs),
         ]
     };
     let rows: Vec<Vec<String>> = status.nights.iter().rev().map(row).collect();
     out.push_str(&format!(
         "<details><summary>All {} snapshots as a table</summary>{}</details></section>",
         rows.len(),
-        table("Snapshots, newest first", &["Time", "Host", "Kept as", "Stored for it"], &rows, 3)
+        table("Snapshots, newest first", &["Time", "Host", "Kept as", "Stored for it", "Took"], &rows, 3)
     ));
     out
 }
@@ -154,11 +167,12 @@ fn drills(status: &Status, zone: &TimeZone) -> String {
             units::size(drill.bytes),
             units::duration(drill.elapsed_secs),
             format!("{:.2} %", drill.bad_share * 100.0),
-            units::duration(drill.recovery_secs),
+            if drill.success { short(drill.recovery_secs) } else { "–".to_owned() },
         ]
     };
     let rows: Vec<Vec<String>> = status.drills.iter().take(24).map(row).collect();
-    let titles = ["Time", "Host", "Result", "", "Files", "Size", "Took", "Bad packs, at most", "Whole restore"];
+    let titles =
+        ["Time", "Host", "Result", "What was wrong", "Files", "Size", "Took", "Bad packs, at most", "Whole restore"];
     out.push_str(&table("Restores for practice, newest first", &titles, &rows, 4));
     out + "<p class=\"soft small\">“At most” holds with a confidence of 95 %.</p></section>"
 }

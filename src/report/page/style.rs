@@ -16,12 +16,12 @@ p{margin:0 0 8px}
 .small{font-size:13px}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:20px;margin:16px 0}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:24px}
-.hosts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,310px),1fr));gap:16px;list-style:none;padding:0;margin:0}
+.hosts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,238px),1fr));gap:14px;list-style:none;padding:0;margin:0}
 .host{border:1px solid var(--line);border-radius:10px;padding:14px 16px;border-left:5px solid var(--soft)}
 .host.ok{border-left-color:var(--ok)}.host.warning{border-left-color:var(--warn)}.host.critical{border-left-color:var(--bad)}
 .host h3{display:flex;justify-content:space-between;gap:8px;align-items:center;font-size:16px}
-dl{display:grid;grid-template-columns:auto 1fr;gap:3px 14px;margin:0}
-dt{color:var(--soft)}dd{margin:0;text-align:right;font-variant-numeric:tabular-nums}
+dl{display:grid;grid-template-columns:auto 1fr;gap:3px 12px;margin:0;font-size:14px}
+dt{color:var(--soft)}dd{margin:0;text-align:right;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;font-variant-numeric:tabular-nums}
 .badge{display:inline-block;border-radius:999px;padding:1px 10px;font-size:12.5px;font-weight:600;white-space:nowrap}
 .badge.ok{color:var(--ok);background:var(--okbg)}.badge.warning{color:var(--warn);background:var(--warnbg)}.badge.critical{color:var(--bad);background:var(--badbg)}
 .why{margin:8px 0 0;padding-left:18px;font-size:13px}
@@ -39,8 +39,9 @@ table{border-collapse:collapse;width:100%;font-size:13.5px}
 caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 th,td{text-align:left;padding:6px 12px 6px 0;border-bottom:1px solid var(--line);vertical-align:top;font-weight:400}
 thead th{color:var(--soft);font-weight:600;white-space:nowrap}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.cal{overflow-x:auto}.cal svg{min-width:640px}
+
+.n1 :is(td,th):nth-child(n+2),.n2 :is(td,th):nth-child(n+3),.n3 :is(td,th):nth-child(n+4),.n4 :is(td,th):nth-child(n+5){text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.cal{overflow-x:auto;margin-top:18px}.cal svg{min-width:640px}
 .key{display:inline-flex;align-items:center;gap:6px;margin-right:16px;font-size:13px;color:var(--soft)}
 .key svg{width:12px;height:12px}
 footer{padding-bottom:40px;font-size:13px;color:var(--soft)}
