@@ -130,6 +130,16 @@ fn stored(status: &Status) -> String {
     )
 }
 
+/// A time on an axis: `2.5 min`.
+fn exact_secs(secs: f64) -> String {
+    let (value, unit) = match secs {
+        secs if secs > 3_600.0 => (secs / 3_600.0, "h"),
+        secs if secs > 60.0 => (secs / 60.0, "min"),
+        secs => (secs, "s"),
+    };
+    if value.fract() == 0.0 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
+}
+
 /// Rounds a time to a number that is round in minutes or hours.
 fn plain_secs(secs: f64) -> f64 {
     let unit = match secs {
@@ -181,7 +191,7 @@ fn nights(status: &Status) -> String {
         id: "took",
         title: "How long backups took",
         summary: format!("{} backups, the longest {}", points.len(), units::duration(longest)),
-        write: &|secs| super::short(secs),
+        write: &exact_secs,
         below: below(),
         limits: Vec::new(),
     };

@@ -6,6 +6,7 @@ mod figures;
 pub mod html;
 mod style;
 
+use crate::format::time::Time;
 use crate::ops::status::{HostStatus, Night, State, Status};
 use crate::report::{time, units};
 use html::{escaped, table};
@@ -52,7 +53,7 @@ pub fn page(status: &Status, zone: &TimeZone) -> String {
         jiff::Timestamp::from_second(status.as_of.secs).map(|t| t.to_string()).unwrap_or_default(),
         escaped(&time::local(status.as_of, zone)),
     ));
-    out.push_str(&hosts(status, zone));
+    out.push_str(&hosts(status));
     out.push_str(&figures::section(status));
     out.push_str(&calendars(status, zone));
     out.push_str(&drills(status, zone));
@@ -63,7 +64,7 @@ pub fn page(status: &Status, zone: &TimeZone) -> String {
     out
 }
 
-fn hosts(status: &Status, zone: &TimeZone) -> String {
+fn hosts(status: &Status) -> String {
     let mut out = String::from("<section aria-labelledby=\"hosts\"><h2 id=\"hosts\">Hosts</h2><ul class=\"hosts\">");
     for host in &status.hosts {
         out.push_str(&format!(
@@ -73,7 +74,7 @@ fn hosts(status: &Status, zone: &TimeZone) -> String {
             escaped(&host.class),
             badge(host.state, word(host.state))
         ));
-        for (name, value) in facts(host, zone) {
+        for (name, value) in facts(host, status.as_of) {
             out.push_str(&format!("<dt>{name}</dt><dd>{value}</dd>"));
         }
         out.push_str("</dl>");
@@ -101,12 +102,12 @@ fn short(secs: f64) -> String {
     span(secs.max(0.0) as u64)
 }
 
-fn facts(host: &HostStatus, zone: &TimeZone) -> Vec<(&'static str, String)> {
+fn facts(host: &HostStatus, now: Time) -> Vec<(&'static str, String)> {
     let age = host.age_secs.map_or("never".into(), |age| format!("{} ago", span(age)));
     let met = |is_met: bool| if is_met { "met" } else { "missed" };
     let drill = host.last_drill.as_ref().map_or("never".into(), |drill| {
-        let when = time::day(crate::format::time::Time { secs: drill.at_secs, nanos: 0 }, zone);
-        format!("{when}, {}", if drill.success { "good" } else { "failed" })
+        let age = u64::try_from(now.secs - drill.at_secs).unwrap_or(0);
+        format!("{} ago: {}", span(age), if drill.success { "good" } else { "failed" })
     });
     let restore = match (host.recovery_time_met, &host.last_drill) {
         (Some(is_met), Some(drill)) => {
@@ -157,7 +158,7 @@ fn drills(status: &Status, zone: &TimeZone) -> String {
     }
     let row = |drill: &crate::ops::drill::DrillRecord| {
         let state = if drill.success { State::Ok } else { State::Critical };
-        let when = crate::format::time::Time { secs: drill.at_secs, nanos: 0 };
+        let when = Time { secs: drill.at_secs, nanos: 0 };
         vec![
             escaped(&time::local(when, zone)),
             escaped(&drill.writer),

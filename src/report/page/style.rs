@@ -16,12 +16,12 @@ p{margin:0 0 8px}
 .small{font-size:13px}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:20px;margin:16px 0}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:24px}
-.hosts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,238px),1fr));gap:14px;list-style:none;padding:0;margin:0}
+.hosts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));gap:14px;list-style:none;padding:0;margin:0}
 .host{border:1px solid var(--line);border-radius:10px;padding:14px 16px;border-left:5px solid var(--soft)}
 .host.ok{border-left-color:var(--ok)}.host.warning{border-left-color:var(--warn)}.host.critical{border-left-color:var(--bad)}
 .host h3{display:flex;justify-content:space-between;gap:8px;align-items:center;font-size:16px}
 dl{display:grid;grid-template-columns:auto 1fr;gap:3px 12px;margin:0;font-size:14px}
-dt{color:var(--soft)}dd{margin:0;text-align:right;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;font-variant-numeric:tabular-nums}
+dt{color:var(--soft)}dd{margin:0;text-align:right;font-variant-numeric:tabular-nums}
 .badge{display:inline-block;border-radius:999px;padding:1px 10px;font-size:12.5px;font-weight:600;white-space:nowrap}
 .badge.ok{color:var(--ok);background:var(--okbg)}.badge.warning{color:var(--warn);background:var(--warnbg)}.badge.critical{color:var(--bad);background:var(--badbg)}
 .why{margin:8px 0 0;padding-left:18px;font-size:13px}
