@@ -5,6 +5,7 @@ pub mod backup;
 pub mod check;
 pub mod cost;
 pub mod doctor;
+pub mod drill;
 pub mod forget;
 pub mod json;
 pub mod keys;

@@ -55,6 +55,7 @@ mod db_kit;
 mod db_postgres;
 mod db_redis;
 mod doctor;
+mod drill;
 #[path = "../fake_b2/mod.rs"]
 mod fake_b2;
 mod floors;

@@ -2,7 +2,7 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    alerts, backup, check, config, cost, doctor, forget, init, key, ls, metrics, pin, report, restore, snapshot,
+    alerts, backup, check, config, cost, doctor, drill, forget, init, key, ls, metrics, pin, report, restore, snapshot,
     snapshots, status, try_it, usage,
 };
 use crate::profile::FromProfile;
@@ -144,6 +144,8 @@ pub enum Command {
     Status(status::Options),
     /// Write a page that shows how the backups of all hosts are
     Report(report::Options),
+    /// Restore a sample for practice, compare it, and keep a signed record
+    Drill(Box<drill::Options>),
     /// Show what was asked of B2: calls by class, and bytes, by day or month
     Usage(usage::Options),
     /// List, add, change, remove, copy and print keys
@@ -176,6 +178,7 @@ impl Command {
             Self::Alerts(_) => "alerts",
             Self::Status(_) => "status",
             Self::Report(_) => "report",
+            Self::Drill(_) => "drill",
             Self::Usage(_) => "usage",
             Self::Key(key) => key.name(),
             Self::Config(config) => config.name(),
@@ -185,7 +188,7 @@ impl Command {
 
     /// Whether it has something to clear away that no second signal may keep it from.
     pub fn clears_away(&self) -> bool {
-        matches!(self, Self::Try(_))
+        matches!(self, Self::Try(_) | Self::Drill(_))
     }
 
     /// Whether a profile matters to it.

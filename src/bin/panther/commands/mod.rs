@@ -6,6 +6,7 @@ pub mod check;
 pub mod config;
 pub mod cost;
 pub mod doctor;
+pub mod drill;
 pub mod forget;
 pub mod init;
 pub mod key;
@@ -71,6 +72,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Alerts(options) => alerts::run(options, context),
         Command::Status(options) => status::run(options, context),
         Command::Report(options) => report::run(options, context),
+        Command::Drill(options) => drill::run(options, context),
         Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
         Command::Config(config) => config::run(config, context),
