@@ -15,6 +15,7 @@ const OBJECT: &[u8] = b"panther v1 object\0";
 const CERTIFICATE: &[u8] = b"panther v1 certificate\0";
 const CONFIG: &[u8] = b"panther v1 config\0";
 const KEY: &[u8] = b"panther v1 key\0";
+const RECORD: &[u8] = b"panther v1 record\0";
 const MANIFEST_INFO: &[u8] = b"panther v1 manifest";
 
 fn sign(seed: &[u8; 32], context: &[u8], message: &[u8]) -> [u8; 64] {
@@ -144,6 +145,11 @@ impl Signer {
         Ok(self.finish(Signed::encode(&header, &self.certificate, &salt, &cover, Some((&enc, &sealed)))))
     }
 
+    /// Signs what is kept outside the repository: a record of a drill.
+    pub fn sign_record(&self, record: &[u8]) -> [u8; 64] {
+        sign(&self.seed.0, RECORD, record)
+    }
+
     fn aad(&self, header: &[u8]) -> Vec<u8> {
         [header, &self.certificate].concat()
     }
@@ -208,6 +214,16 @@ impl Verifier {
         if cert.repo != self.repo {
             return Err(FormatError::Signature("the certificate is for another repository"));
         }
+        Ok(cert)
+    }
+
+    /// Verifies a record of a drill; who has signed it.
+    ///
+    /// # Errors
+    /// [`FormatError`].
+    pub fn record(&self, certificate: &[u8], record: &[u8], signature: &[u8; 64]) -> Result<CertBody, FormatError> {
+        let cert = self.certificate(certificate)?;
+        verify(&cert.key, RECORD, record, signature, "of the record")?;
         Ok(cert)
     }
 

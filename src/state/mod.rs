@@ -19,6 +19,7 @@ pub mod examine;
 pub mod blobs;
 pub mod dirs;
 mod doubt;
+pub mod drills;
 pub mod known;
 pub mod ledger;
 pub mod lists;

@@ -48,6 +48,11 @@ impl Postgres {
         }
     }
 
+    /// Where the programs are.
+    pub fn bin(&self) -> &Path {
+        &self.bin
+    }
+
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin.join(program));
         command.uid(self.uid).gid(self.gid).current_dir("/").env("LC_ALL", "C").env("PGOPTIONS", "");

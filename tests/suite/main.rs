@@ -56,6 +56,7 @@ mod db_kit;
 mod db_postgres;
 mod db_redis;
 mod doctor;
+mod drill;
 #[path = "../fake_b2/mod.rs"]
 mod fake_b2;
 mod floors;
@@ -67,6 +68,7 @@ mod golden;
 mod index_scale;
 mod interrupt;
 mod metrics;
+mod page;
 mod prune;
 mod prune_backup;
 mod prune_faults;

@@ -2,8 +2,8 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    alerts, backup, check, config, copy, cost, doctor, forget, init, key, ls, metrics, pin, prune, rebuild_state,
-    repair, restore, rewrite, snapshot, snapshots, stats, try_it, undelete, usage,
+    alerts, backup, check, config, copy, cost, doctor, drill, forget, init, key, ls, metrics, pin, prune,
+    rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats, status, try_it, undelete, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -156,6 +156,12 @@ pub enum Command {
     Metrics(metrics::Options),
     /// Write monitors for Datadog or rules for Prometheus
     Alerts(alerts::Options),
+    /// Show how the backups of all hosts are
+    Status(status::Options),
+    /// Write a page that shows how the backups of all hosts are
+    Report(report::Options),
+    /// Restore a sample for practice, compare it, and keep a signed record
+    Drill(Box<drill::Options>),
     /// Show what was asked of B2: calls by class, and bytes, by day or month
     Usage(usage::Options),
     /// List, add, change, remove, copy and print keys
@@ -193,6 +199,9 @@ impl Command {
             Self::Cost(_) => "cost",
             Self::Metrics(_) => "metrics",
             Self::Alerts(_) => "alerts",
+            Self::Status(_) => "status",
+            Self::Report(_) => "report",
+            Self::Drill(_) => "drill",
             Self::Usage(_) => "usage",
             Self::Key(key) => key.name(),
             Self::Config(config) => config.name(),
@@ -202,7 +211,7 @@ impl Command {
 
     /// Whether it has something to clear away that no second signal may keep it from.
     pub fn clears_away(&self) -> bool {
-        matches!(self, Self::Try(_))
+        matches!(self, Self::Try(_) | Self::Drill(_))
     }
 
     /// Whether a profile matters to it.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// A folder that goes away when this is dropped.
 pub struct Scratch<'p> {
     path: PathBuf,
+    stays: bool,
     progress: &'p dyn Progress,
 }
 
@@ -18,16 +19,30 @@ impl<'p> Scratch<'p> {
     /// # Errors
     /// [`Error::Io`] when it cannot be made.
     pub fn new(progress: &'p dyn Progress) -> Result<Self> {
+        Self::within(None, progress)
+    }
+
+    /// The same below a folder that was named.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be made.
+    pub fn within(parent: Option<&Path>, progress: &'p dyn Progress) -> Result<Self> {
         let given = std::env::var_os("TMPDIR").filter(|value| !value.is_empty()).map(PathBuf::from);
-        let parent = given.unwrap_or_else(|| match Path::new("/var/tmp") {
+        let parent = parent.map(Path::to_owned).or(given).unwrap_or_else(|| match Path::new("/var/tmp") {
             var if var.is_dir() => var.to_owned(),
             _ => "/tmp".into(),
         });
         let parent = parent.canonicalize().map_err(|e| Error::io("find", &parent, e))?;
         let random = panther::seal::random32(&mut panther::seal::system_random());
-        let path = parent.join(format!("panther-try-{}", data_encoding::HEXLOWER.encode(&random[..8])));
+        let path = parent.join(format!("panther-{}", data_encoding::HEXLOWER.encode(&random[..8])));
         DirBuilder::new().mode(0o700).create(&path).map_err(|e| Error::io("make", &path, e))?;
-        Ok(Self { path, progress })
+        Ok(Self { path, stays: false, progress })
+    }
+
+    /// Lets it stay. Returns where it is.
+    pub fn keep(mut self) -> PathBuf {
+        self.stays = true;
+        self.path.clone()
     }
 
     /// Where it is.
@@ -38,6 +53,9 @@ impl<'p> Scratch<'p> {
 
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         let removed = fs::remove_dir_all(&self.path).or_else(|_| {
             // Restored folders may be read-only, for their owner too.
             open_up(&self.path);

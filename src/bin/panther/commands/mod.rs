@@ -7,6 +7,7 @@ pub mod config;
 pub mod copy;
 pub mod cost;
 pub mod doctor;
+pub mod drill;
 pub mod forget;
 pub mod init;
 pub mod key;
@@ -16,11 +17,13 @@ pub mod pin;
 pub mod prune;
 pub mod rebuild_state;
 pub mod repair;
+pub mod report;
 pub mod restore;
 pub mod rewrite;
 pub mod snapshot;
 pub mod snapshots;
 pub mod stats;
+pub mod status;
 pub mod try_it;
 pub mod undelete;
 pub mod usage;
@@ -81,6 +84,9 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Cost(options) => cost::run(options, context),
         Command::Metrics(options) => metrics::run(options, context),
         Command::Alerts(options) => alerts::run(options, context),
+        Command::Status(options) => status::run(options, context),
+        Command::Report(options) => report::run(options, context),
+        Command::Drill(options) => drill::run(options, context),
         Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
         Command::Config(config) => config::run(config, context),
