@@ -35,7 +35,9 @@ let
         name = "panther";
         outPath = "/opt/panther";
       };
-      runCommand = name: _: _: "/nix/store/not-built-here-${name}";
+      runCommand =
+        name: _: _:
+        "/nix/store/not-built-here-${name}";
     };
 
   diskoModule =

@@ -16,7 +16,11 @@ let
     concatStrings (
       concatMap (l: l) (
         mapAttrsToList (
-          k: v: if isList v then (if v == [ ] then [ ] else map (w: "${k}=${value w}\n") v) else [ "${k}=${value v}\n" ]
+          k: v:
+          if isList v then
+            (if v == [ ] then [ ] else map (w: "${k}=${value w}\n") v)
+          else
+            [ "${k}=${value v}\n" ]
         ) attrs
       )
     );
@@ -30,21 +34,34 @@ let
     + words "Requires" u.requires
     + words "OnFailure" u.onFailure
     + lines u.unitConfig;
-  install = u: concatStrings (optional (u.wantedBy != [ ]) "\n[Install]\n${words "WantedBy" u.wantedBy}");
+  install =
+    u: concatStrings (optional (u.wantedBy != [ ]) "\n[Install]\n${words "WantedBy" u.wantedBy}");
   # systemd unquotes: a line feed is \n, a quote \", a per cent sign twice.
   quote = builtins.replaceStrings [ "\\" "\"" "\n" "%" ] [ "\\\\" "\\\"" "\\n" "%%" ];
-  environment = u: concatStrings (mapAttrsToList (k: v: "Environment=\"${k}=${quote v}\"\n") u.environment);
+  environment =
+    u: concatStrings (mapAttrsToList (k: v: "Environment=\"${k}=${quote v}\"\n") u.environment);
   path =
     u:
     let
-      folders = lib.unique (concatMap (p: [ "${p}/bin" "${p}/sbin" ]) u.path);
+      folders = lib.unique (
+        concatMap (p: [
+          "${p}/bin"
+          "${p}/sbin"
+        ]) u.path
+      );
     in
-    concatStrings (optional (folders != [ ]) "Environment=\"PATH=${lib.concatStringsSep ":" folders}\"\n");
+    concatStrings (
+      optional (folders != [ ]) "Environment=\"PATH=${lib.concatStringsSep ":" folders}\"\n"
+    );
 in
 config:
 lib.mapAttrs' (
-  name: u: lib.nameValuePair "${name}.service" (head u + "\n[Service]\n" + path u + environment u + lines u.serviceConfig + install u)
+  name: u:
+  lib.nameValuePair "${name}.service" (
+    head u + "\n[Service]\n" + path u + environment u + lines u.serviceConfig + install u
+  )
 ) (lib.filterAttrs (n: _: lib.hasPrefix "panther-" n) config.systemd.services)
 // lib.mapAttrs' (
-  name: u: lib.nameValuePair "${name}.timer" (head u + "\n[Timer]\n" + lines u.timerConfig + install u)
+  name: u:
+  lib.nameValuePair "${name}.timer" (head u + "\n[Timer]\n" + lines u.timerConfig + install u)
 ) config.systemd.timers

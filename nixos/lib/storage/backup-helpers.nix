@@ -69,7 +69,8 @@ in
 
   clockChangeProblems =
     { name, onCalendar }:
-    optional (builtins.length (calendar.minutesOfDay onCalendar) == 1 && calendar.meetsClockChange onCalendar)
+    optional
+      (builtins.length (calendar.minutesOfDay onCalendar) == 1 && calendar.meetsClockChange onCalendar)
       "services.panther.backups.${name}: “${onCalendar}” lies between 02:00 and 03:00, which does not exist or comes twice on the night when the clocks change. Choose another time.";
 
   # Messages where what is lost in the worst case is more than the objective allows.
@@ -102,8 +103,12 @@ in
       w:
       "panther.fleet: ${concatStringsSep " and " (sharing w)} share the writer name “${w}”. Each machine writes below its own name, and its key reaches no other: give each its own."
     ) doubled
-    ++ optional (total > limitDollars) "panther.fleet: the budgets of all hosts come to ${builtins.toJSON total} dollars a month, over the limit of ${builtins.toJSON limitDollars} (panther.budget.limitDollars)."
-    ++ optional (builtins.length admins > 1) "panther.fleet: ${concatStringsSep " and " admins} are both admin. One machine prunes and checks; the others are writers.";
+    ++
+      optional (total > limitDollars)
+        "panther.fleet: the budgets of all hosts come to ${builtins.toJSON total} dollars a month, over the limit of ${builtins.toJSON limitDollars} (panther.budget.limitDollars)."
+    ++
+      optional (builtins.length admins > 1)
+        "panther.fleet: ${concatStringsSep " and " admins} are both admin. One machine prunes and checks; the others are writers.";
 
   # Arguments of `panther backup` beyond the profile: paths come from there.
   backupArguments =
@@ -122,7 +127,12 @@ in
   databaseArguments =
     databases:
     let
-      quote = v: if lib.hasInfix "," v || lib.hasInfix "\"" v then "\"${lib.replaceStrings [ "\"" ] [ "\\\"" ] v}\"" else v;
+      quote =
+        v:
+        if lib.hasInfix "," v || lib.hasInfix "\"" v then
+          "\"${lib.replaceStrings [ "\"" ] [ "\\\"" ] v}\""
+        else
+          v;
       pair = d: k: optionals (isString (d.${k} or null)) [ "${k}=${quote d.${k}}" ];
       one =
         d:

@@ -221,7 +221,9 @@ let
       end = clock to;
       onDay = offset: any (d: lib.elem (mod (d + offset) 7) weekdays) c.weekdays;
       # [t, t + delay] against [start, end) of the same day, and of the next when the delay goes past midnight.
-      hits = t: (onDay 0 && t < end && t + delayMinutes >= start) || (onDay 1 && t + delayMinutes >= start + 1440);
+      hits =
+        t:
+        (onDay 0 && t < end && t + delayMinutes >= start) || (onDay 1 && t + delayMinutes >= start + 1440);
     in
     any hits (minutesOfDay c);
 
@@ -251,10 +253,7 @@ let
         else
           toInt (head m) * units.${last m};
     in
-    if parts == [ ] then
-      throw "a length of time is empty"
-    else
-      foldl' (sum: p: sum + one p) 0 parts;
+    if parts == [ ] then throw "a length of time is empty" else foldl' (sum: p: sum + one p) 0 parts;
   minutes = text: (seconds text + 59) / 60;
 
   # For messages: 90 -> "1 h 30 min".
@@ -287,5 +286,6 @@ in
   isCalendar = text: (builtins.tryEval (builtins.deepSeq (parse text) true)).success;
   # For tests and for calendars that name several moments.
   minutesOfDay = text: minutesOfDay (parse text);
-  firesDaily = text: all (d: lib.elem d (parse text).weekdays) (range 0 6) && widestDays (parse text) == 1;
+  firesDaily =
+    text: all (d: lib.elem d (parse text).weekdays) (range 0 6) && widestDays (parse text) == 1;
 }

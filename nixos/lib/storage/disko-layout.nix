@@ -74,12 +74,14 @@ let
       postCreateHook = subvolumes.attributesHook here;
     };
 
-  luks = name: passwordFile: content: {
-    type = "luks";
-    inherit name content;
-    settings.allowDiscards = true;
-  }
-  // optionalAttrs (passwordFile != null) { inherit passwordFile; };
+  luks =
+    name: passwordFile: content:
+    {
+      type = "luks";
+      inherit name content;
+      settings.allowDiscards = true;
+    }
+    // optionalAttrs (passwordFile != null) { inherit passwordFile; };
 in
 {
   inherit btrfs;

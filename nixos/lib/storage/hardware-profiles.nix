@@ -32,14 +32,20 @@ let
     else
       [ v ];
 
-  driversOf = disk: asList (disk.driver or null) ++ asList (disk.drivers or null) ++ asList (disk.driver_modules or null);
+  driversOf =
+    disk:
+    asList (disk.driver or null)
+    ++ asList (disk.drivers or null)
+    ++ asList (disk.driver_modules or null);
   namesOf = disk: asList (disk.unix_device_name or null) ++ asList (disk.unix_device_names or null);
 
   # Bytes, from the report's resource of type "size" in sectors; 0 where it does not say.
   bytesOf =
     disk:
     let
-      sizes = filter (r: (r.type or "") == "size" && (r.unit or "") == "sectors") (asList (disk.resources or null));
+      sizes = filter (r: (r.type or "") == "size" && (r.unit or "") == "sectors") (
+        asList (disk.resources or null)
+      );
     in
     if sizes == [ ] then 0 else (head sizes).value_1 * ((head sizes).value_2 or 512);
 
@@ -52,16 +58,16 @@ let
       "sr"
       "sr_mod"
     ]);
-  isNvme =
-    disk:
-    elem "nvme" (driversOf disk) || any (n: lib.hasPrefix "/dev/nvme" n) (namesOf disk);
+  isNvme = disk: elem "nvme" (driversOf disk) || any (n: lib.hasPrefix "/dev/nvme" n) (namesOf disk);
 
   # Names that stay when disks are plugged differently, best first: by-id with a model, then anything by-id.
   stableName =
     disk:
     let
       byId = filter (lib.hasPrefix "/dev/disk/by-id/") (namesOf disk);
-      readable = filter (n: !(lib.hasInfix "nvme-eui" n || lib.hasInfix "wwn-" n || lib.hasInfix "nvme-nvme" n)) byId;
+      readable = filter (
+        n: !(lib.hasInfix "nvme-eui" n || lib.hasInfix "wwn-" n || lib.hasInfix "nvme-nvme" n)
+      ) byId;
     in
     if readable != [ ] then
       head readable
@@ -85,10 +91,7 @@ in
         let
           t = c.type or c.chassis_type or null;
         in
-        if builtins.isAttrs t then
-          t.value or null
-        else
-          t;
+        if builtins.isAttrs t then t.value or null else t;
       chassisTypes = filter (t: t != null) (map typeOf chassis);
       formFactor = (hardware.system or { }).form_factor or null;
       describe = disk: {
@@ -119,14 +122,19 @@ in
       show = v: if v == null then "not said" else toString v;
       disk =
         d:
-        "${if d.model == null then "a disk" else d.model}${lib.optionalString d.nvme " (NVMe)"} of ${toString (d.bytes / 1000000000)} GB";
+        "${if d.model == null then "a disk" else d.model}${lib.optionalString d.nvme " (NVMe)"} of ${
+          toString (d.bytes / 1000000000)
+        } GB";
     in
     lib.concatStringsSep "; " (
       concatMap asList [
         "virtualisation: ${show facts.virtualisation}"
         "form factor: ${show facts.formFactor}"
         "chassis types: ${
-          if facts.chassisTypes == [ ] then "not said" else lib.concatMapStringsSep ", " toString facts.chassisTypes
+          if facts.chassisTypes == [ ] then
+            "not said"
+          else
+            lib.concatMapStringsSep ", " toString facts.chassisTypes
         }"
         "disks: ${if facts.disks == [ ] then "none" else lib.concatMapStringsSep ", " disk facts.disks}"
       ]

@@ -66,7 +66,9 @@ let
       };
     };
 
-  message = notify: alert: "${alert.summary}: {{host.name}}. See docs/nixos/troubleshooting.md. ${lib.concatStringsSep " " notify}";
+  message =
+    notify: alert:
+    "${alert.summary}: {{host.name}}. See docs/nixos/troubleshooting.md. ${lib.concatStringsSep " " notify}";
 in
 {
   inherit table;
@@ -112,9 +114,9 @@ in
           name = "panther";
           rules = mapAttrsToList (name: alert: {
             alert = lib.concatStrings (
-              imap0 (
-                _: w: "${lib.toUpper (builtins.substring 0 1 w)}${builtins.substring 1 (-1) w}"
-              ) (lib.splitString "-" "panther-${name}")
+              imap0 (_: w: "${lib.toUpper (builtins.substring 0 1 w)}${builtins.substring 1 (-1) w}") (
+                lib.splitString "-" "panther-${name}"
+              )
             );
             expr = alert.prometheus;
             inherit (alert) for;

@@ -21,7 +21,9 @@ let
       seen = hardware.describe facts;
     in
     if report == { } then
-      { error = "there is no facter.json to select a storage profile from: set panther.storage.profile, or facter.reportPath"; }
+      {
+        error = "there is no facter.json to select a storage profile from: set panther.storage.profile, or facter.reportPath";
+      }
     else if facts.virtual then
       if serverProfile != null then
         { profile = serverProfile; }
@@ -39,7 +41,10 @@ in
 {
   inherit profiles choose;
   names = lib.attrNames profiles;
-  classOf = profile: profiles.${profile} or (throw "“${profile}” is no storage profile; there are ${lib.concatStringsSep ", " (lib.attrNames profiles)}");
+  classOf =
+    profile:
+    profiles.${profile}
+      or (throw "“${profile}” is no storage profile; there are ${lib.concatStringsSep ", " (lib.attrNames profiles)}");
 
   # The profile's name, or an error that says what was seen.
   select =

@@ -62,8 +62,12 @@ let
       zero = filter (n: isInt set.${n} && set.${n} < 1) (attrNames set);
       unknown = filter (n: !(elem n rules)) (attrNames set);
     in
-    lib.optional (set == { }) "${what}: no rule keeps anything, so nothing would ever be removed or everything would: set at least one of ${lib.concatStringsSep ", " rules}."
-    ++ map (n: "${what}.${n} is ${toString set.${n}}: a retention of 0 keeps nothing. Leave the rule out, or set it to 1 or more.") zero
+    lib.optional (set == { })
+      "${what}: no rule keeps anything, so nothing would ever be removed or everything would: set at least one of ${lib.concatStringsSep ", " rules}."
+    ++ map (
+      n:
+      "${what}.${n} is ${toString set.${n}}: a retention of 0 keeps nothing. Leave the rule out, or set it to 1 or more."
+    ) zero
     ++ map (n: "${what}.${n} is no rule; there are ${lib.concatStringsSep ", " rules}.") unknown;
 
   # How many snapshots of one subvolume there are once all periods are full, at the most: rules add up.

@@ -70,7 +70,10 @@ let
 
   # One line a subvolume: FOLDER, C or -, compression or -.
   attributeLine =
-    s: "${s.mountpoint} ${if s.nodatacow then "C" else "-"} ${if s.compression == null then "-" else s.compression}\n";
+    s:
+    "${s.mountpoint} ${if s.nodatacow then "C" else "-"} ${
+      if s.compression == null then "-" else s.compression
+    }\n";
 
   # Shell commands that set what `subvolumes` want on the empty subvolumes of the Btrfs in $device. Disko runs them after it has
   # made the subvolumes and before anything is mounted or written.
@@ -96,7 +99,11 @@ let
     '';
 
   # The second net, at every boot: systemd-tmpfiles sets the attribute where a subvolume was made by hand.
-  tmpfilesRules = subvolumes: map (s: "h ${s.mountpoint} - - - - +C") (filter (s: s.nodatacow) (byMountpoint (attrValues subvolumes)));
+  tmpfilesRules =
+    subvolumes:
+    map (s: "h ${s.mountpoint} - - - - +C") (
+      filter (s: s.nodatacow) (byMountpoint (attrValues subvolumes))
+    );
 
   # What is wrong with a table of subvolumes: messages, none if all is well.
   problems =
@@ -105,8 +112,7 @@ let
       all = byMountpoint (attrValues subvolumes);
       both = filter (s: s.nodatacow && s.compression != null) all;
       whole = concatMap (
-        s:
-        map (o: { inherit s o; }) (filter (o: elem (optionName o) wholeFileSystemOptions) s.mountOptions)
+        s: map (o: { inherit s o; }) (filter (o: elem (optionName o) wholeFileSystemOptions) s.mountOptions)
       ) all;
     in
     map (
@@ -145,6 +151,9 @@ in
     ;
   attributeTable = subvolumes: concatMapStrings attributeLine (byMountpoint (attrValues subvolumes));
   # Mount points of those to be backed up, outer before inner.
-  backedUp = subvolumes: map (s: s.mountpoint) (byMountpoint (filter (s: s.backup == true) (attrValues subvolumes)));
-  snapshotted = subvolumes: map (s: s.mountpoint) (byMountpoint (filter (s: s.snapshots) (attrValues subvolumes)));
+  backedUp =
+    subvolumes:
+    map (s: s.mountpoint) (byMountpoint (filter (s: s.backup == true) (attrValues subvolumes)));
+  snapshotted =
+    subvolumes: map (s: s.mountpoint) (byMountpoint (filter (s: s.snapshots) (attrValues subvolumes)));
 }

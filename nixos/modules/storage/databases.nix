@@ -25,7 +25,10 @@ let
     };
   objective = storage.objectives.databaseMinutes;
   archiving = lib.filter (
-    b: b.enable && b.onCalendar != null && lib.any (p: panther.subvolumes.isBelow p cfg.postgresql.walArchive) b.sources
+    b:
+    b.enable
+    && b.onCalendar != null
+    && lib.any (p: panther.subvolumes.isBelow p cfg.postgresql.walArchive) b.sources
   ) (lib.attrValues config.services.panther.backups);
   worst =
     b:

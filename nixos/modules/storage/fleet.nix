@@ -45,8 +45,16 @@ in
     };
   };
 
-  config.assertions = map (message: {
-    assertion = false;
-    inherit message;
-  }) (panther.backup.fleetProblems { hosts = cfg.fleet; inherit (cfg.budget) limitDollars; });
+  config.assertions =
+    map
+      (message: {
+        assertion = false;
+        inherit message;
+      })
+      (
+        panther.backup.fleetProblems {
+          hosts = cfg.fleet;
+          inherit (cfg.budget) limitDollars;
+        }
+      );
 }

@@ -31,9 +31,9 @@ let
           ${concatMapStrings (
             s:
             "btrfs subvolume create \"$top/${s}\"\n"
-            + concatMapStrings (
-              f: "btrfs filesystem mkswapfile --size ${f.size} \"$top/${s}/swapfile\"\n"
-            ) (attrValues (c.subvolumes.${s}.swap or { }))
+            + concatMapStrings (f: "btrfs filesystem mkswapfile --size ${f.size} \"$top/${s}/swapfile\"\n") (
+              attrValues (c.subvolumes.${s}.swap or { })
+            )
           ) (attrNames c.subvolumes)}
           umount "$top"
           ${c.postCreateHook}
@@ -58,7 +58,9 @@ let
         let
           n = toString (i + 1);
         in
-        "sgdisk --align-end --new=${n}:0:${if p.size == "100%" then "-0" else "+${p.size}"} --change-name=${n}:${label name p} --typecode=${n}:${p.type or "8300"} ${disk.device}\npartprobe ${disk.device}\nudevadm settle\n"
+        "sgdisk --align-end --new=${n}:0:${
+          if p.size == "100%" then "-0" else "+${p.size}"
+        } --change-name=${n}:${label name p} --typecode=${n}:${p.type or "8300"} ${disk.device}\npartprobe ${disk.device}\nudevadm settle\n"
       ) (sorted disk)
     )
     + concatMapStrings (p: if p ? content then content (device name p) p.content else "") (sorted disk);
@@ -78,14 +80,19 @@ let
       [
         {
           at = c.mountpoint;
-          command = "mount ${d} /mnt${c.mountpoint} -t ${c.format} ${concatMapStrings (o: "-o ${o} ") c.mountOptions}-o X-mount.mkdir\n";
+          command = "mount ${d} /mnt${c.mountpoint} -t ${c.format} ${
+            concatMapStrings (o: "-o ${o} ") c.mountOptions
+          }-o X-mount.mkdir\n";
         }
       ]
     else
       [ ];
-  all = concatMap (name: concatMap (p: if p ? content then mounts (device name p) p.content else [ ]) (sorted devices.disk.${name})) (
-    attrNames devices.disk
-  );
+  all = concatMap (
+    name:
+    concatMap (p: if p ? content then mounts (device name p) p.content else [ ]) (
+      sorted devices.disk.${name}
+    )
+  ) (attrNames devices.disk);
 in
 {
   create = "set -eux\n" + concatMapStrings (n: create n devices.disk.${n}) (attrNames devices.disk);

@@ -113,7 +113,9 @@ let
     recursiveUpdate =
       x: y:
       x
-      // mapAttrs (n: v: if hasAttr n x && isAttrs x.${n} && isAttrs v then recursiveUpdate x.${n} v else v) y;
+      // mapAttrs (
+        n: v: if hasAttr n x && isAttrs x.${n} && isAttrs v then recursiveUpdate x.${n} v else v
+      ) y;
     attrByPath =
       path: default: s:
       if path == [ ] then
@@ -122,7 +124,8 @@ let
         attrByPath (b.tail path) default s.${head path}
       else
         default;
-    setAttrByPath = path: v: if path == [ ] then v else { ${head path} = setAttrByPath (b.tail path) v; };
+    setAttrByPath =
+      path: v: if path == [ ] then v else { ${head path} = setAttrByPath (b.tail path) v; };
   };
 
   modules = import ./modules.nix { lib = strings // lists // sets; };

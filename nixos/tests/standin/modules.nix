@@ -55,7 +55,12 @@ let
     else if isType "override" v then
       discharge v.priority v.content
     else
-      [ { inherit priority; value = v; } ];
+      [
+        {
+          inherit priority;
+          value = v;
+        }
+      ];
 
   effective =
     defs:
@@ -100,7 +105,10 @@ let
       unknown = filter (n: !(hasAttr n tree)) (unique (concatMap attrNames sets));
       known = mapAttrs (
         n: sub:
-        if isType "option" sub then evalOption (loc ++ [ n ]) sub (defsOf n) else evalTree (loc ++ [ n ]) sub null (defsOf n)
+        if isType "option" sub then
+          evalOption (loc ++ [ n ]) sub (defsOf n)
+        else
+          evalTree (loc ++ [ n ]) sub null (defsOf n)
       ) tree;
     in
     if unknown == [ ] then
@@ -174,9 +182,9 @@ let
         [ self ] ++ concatMap load (called.imports or [ ]);
       removeAttrs = builtins.removeAttrs;
       # A file that is imported twice counts once.
-      all = foldl' (acc: m: if m.key != null && builtins.any (o: o.key == m.key) acc then acc else acc ++ [ m ]) [ ] (
-        concatMap load modules
-      );
+      all = foldl' (
+        acc: m: if m.key != null && builtins.any (o: o.key == m.key) acc then acc else acc ++ [ m ]
+      ) [ ] (concatMap load modules);
       options = foldl' (acc: m: mergeTrees acc m.options) { } all;
       freeform = foldl' (acc: m: if m.freeform == null then acc else m.freeform) null all;
       config = evalTree prefix options freeform (map (m: m.config) all);
@@ -203,9 +211,13 @@ let
     bool = plain "boolean" builtins.isBool;
     int = plain "signed integer" builtins.isInt;
     float = plain "floating point number" builtins.isFloat;
-    number = plain "signed integer or floating point number" (v: builtins.isInt v || builtins.isFloat v);
+    number = plain "signed integer or floating point number" (
+      v: builtins.isInt v || builtins.isFloat v
+    );
     str = plain "string" builtins.isString;
-    path = plain "absolute path" (v: builtins.isPath v || (builtins.isString v && builtins.substring 0 1 v == "/"));
+    path = plain "absolute path" (
+      v: builtins.isPath v || (builtins.isString v && builtins.substring 0 1 v == "/")
+    );
     package = plain "package" (v: isAttrs v || builtins.isString v);
     raw = {
       name = "raw";
@@ -217,17 +229,32 @@ let
       name = "unspecified";
     };
     lines = plain "strings concatenated with \"\\n\"" builtins.isString // {
-      merge = loc: values: if builtins.all builtins.isString values then concatStringsSep "\n" values else mismatch loc "lines";
+      merge =
+        loc: values:
+        if builtins.all builtins.isString values then
+          concatStringsSep "\n" values
+        else
+          mismatch loc "lines";
     };
     ints = {
       positive = plain "positive integer, meaning >0" (v: builtins.isInt v && v > 0);
       unsigned = plain "unsigned integer, meaning >=0" (v: builtins.isInt v && v >= 0);
     };
-    enum = values: plain "one of ${concatStringsSep ", " (map builtins.toJSON values)}" (v: builtins.elem v values);
+    enum =
+      values:
+      plain "one of ${concatStringsSep ", " (map builtins.toJSON values)}" (v: builtins.elem v values);
     strMatching =
-      pattern: plain "string matching the pattern ${pattern}" (v: builtins.isString v && builtins.match pattern v != null);
+      pattern:
+      plain "string matching the pattern ${pattern}" (
+        v: builtins.isString v && builtins.match pattern v != null
+      );
     attrs = plain "attribute set" isAttrs // {
-      merge = loc: values: if builtins.all isAttrs values then foldl' (a: v: a // v) { } values else mismatch loc "attribute set";
+      merge =
+        loc: values:
+        if builtins.all isAttrs values then
+          foldl' (a: v: a // v) { } values
+        else
+          mismatch loc "attribute set";
       emptyValue = { };
     };
     nullOr = t: {
@@ -235,8 +262,7 @@ let
       description = "null or ${t.description}";
       check = v: v == null || t.check v;
       nestedTypes.elemType = t;
-      merge =
-        loc: values: if builtins.all (v: v == null) values then null else t.merge loc values;
+      merge = loc: values: if builtins.all (v: v == null) values then null else t.merge loc values;
     };
     either = x: y: {
       name = "either";
@@ -283,7 +309,10 @@ let
             in
             if given == [ ] then { _absent = true; } else t.merge (loc ++ [ n ]) given;
         in
-        if builtins.all isAttrs values then filterAttrsNull (genAttrs names one) else mismatch loc "attribute set";
+        if builtins.all isAttrs values then
+          filterAttrsNull (genAttrs names one)
+        else
+          mismatch loc "attribute set";
     };
     lazyAttrsOf = attrsOf;
     anything = {
@@ -344,12 +373,14 @@ in
   isOption = isType "option";
   mkDefault = mkOverride 1000;
   mkForce = mkOverride 50;
-  mkEnableOption = what: mkOption {
-    type = types.bool;
-    default = false;
-    example = true;
-    description = "Whether to enable ${what}.";
-  };
+  mkEnableOption =
+    what:
+    mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = "Whether to enable ${what}.";
+    };
   literalExpression = text: {
     _type = "literalExpression";
     inherit text;

@@ -9,7 +9,9 @@ let
   inherit (lib) mkOption types;
   cfg = config.services.panther;
   panther = import ../../../lib/storage { inherit lib; };
-  usesB2 = lib.any (b: panther.backup.parseRepository b.repository != null) (lib.attrValues cfg.backups);
+  usesB2 = lib.any (b: panther.backup.parseRepository b.repository != null) (
+    lib.attrValues cfg.backups
+  );
   hasOpnix = options ? services && options.services ? onepassword-secrets;
 in
 {

@@ -142,10 +142,16 @@ in
       etc."panther/config.toml" =
         if cfg.checkConfig then
           {
-            source = pkgs.runCommand "panther-config.toml" { text = cfg.configText; passAsFile = [ "text" ]; } ''
-              ${cfg.package}/bin/panther --config "$textPath" config check
-              cp "$textPath" $out
-            '';
+            source =
+              pkgs.runCommand "panther-config.toml"
+                {
+                  text = cfg.configText;
+                  passAsFile = [ "text" ];
+                }
+                ''
+                  ${cfg.package}/bin/panther --config "$textPath" config check
+                  cp "$textPath" $out
+                '';
           }
         else
           { text = cfg.configText; };

@@ -45,8 +45,13 @@ let
           default = "writer";
           description = "With which of panther's keys this machine works. A writer can neither read nor delete; jobs that must (check, forget, prune, drill) are the admin's.";
         };
-        passwordFile = secret "panther-password" cfg.passwordFile "`services.panther.passwordFile`" "the passphrase of the key" "/run/secrets/panther-password";
-        identityFile = secret "panther-identity" null "`null`" "age identities that open the key" "/run/secrets/panther-identity";
+        passwordFile =
+          secret "panther-password" cfg.passwordFile "`services.panther.passwordFile`"
+            "the passphrase of the key"
+            "/run/secrets/panther-password";
+        identityFile =
+          secret "panther-identity" null "`null`" "age identities that open the key"
+            "/run/secrets/panther-identity";
 
         sources = mkOption {
           type = types.listOf types.str;
@@ -169,7 +174,11 @@ let
 
         retention = mkOption {
           type = types.attrsOf (types.either types.int types.str);
-          default = if storage.enable then panther.snapshots.presets.${storage.class} else panther.snapshots.presets.server;
+          default =
+            if storage.enable then
+              panther.snapshots.presets.${storage.class}
+            else
+              panther.snapshots.presets.server;
           defaultText = lib.literalMD "7/4/12 on laptops, 30/12/12 on servers: daily, weekly, monthly";
           description = "What `panther forget` keeps.";
         };

@@ -56,7 +56,9 @@ in
         ExecStart = [
           "${script}/status.sh"
         ]
-        ++ lib.optional (status.report != [ ]) "${cfg.package}/bin/panther --config /etc/panther/config.toml ${lib.escapeShellArgs status.report}";
+        ++
+          lib.optional (status.report != [ ])
+            "${cfg.package}/bin/panther --config /etc/panther/config.toml ${lib.escapeShellArgs status.report}";
         StateDirectory = "panther";
         ReadWritePaths = [ status.folder ];
         CapabilityBoundingSet = "";

@@ -22,7 +22,8 @@ let
   enabled = filterAttrs (_: b: b.enable) (if cfg.enable then cfg.backups else { });
 
   # OpNix writes the secrets; nothing may start before that.
-  afterSecrets = optional (config.services.onepassword-secrets.enable or false) "opnix-secrets.service";
+  afterSecrets = optional (config.services.onepassword-secrets.enable or false
+  ) "opnix-secrets.service";
 
   credentials =
     b:
@@ -116,12 +117,10 @@ let
         inherit name b;
         kind = "backup";
         arguments = [
-          (
-            panther.backup.backupArguments {
-              inherit (b) snapshot;
-              extra = b.extraBackupArgs ++ panther.backup.databaseArguments b.databases;
-            }
-          )
+          (panther.backup.backupArguments {
+            inherit (b) snapshot;
+            extra = b.extraBackupArgs ++ panther.backup.databaseArguments b.databases;
+          })
         ];
         capabilities = [
           "CAP_DAC_READ_SEARCH"
@@ -136,10 +135,14 @@ let
         extra = {
           ReadWritePaths =
             prometheus
-            ++ optionals (b.snapshot != "never") (map (r: "-${panther.subvolumes.inFolder r ".panther"}") (roots b))
+            ++ optionals (b.snapshot != "never") (
+              map (r: "-${panther.subvolumes.inFolder r ".panther"}") (roots b)
+            )
             ++ optional (panther.backup.parseRepository b.repository == null) b.repository;
           ExecStartPre = optional (b.backupPrepareCommand != null) b.backupPrepareCommand;
-          ExecStopPost = optional (b.backupCleanupCommand != null) b.backupCleanupCommand ++ [ cfg.recordCommand ];
+          ExecStopPost = optional (b.backupCleanupCommand != null) b.backupCleanupCommand ++ [
+            cfg.recordCommand
+          ];
         }
         // optionalAttrs b.dueCheck.enable { ExecCondition = "${script}/due.sh"; };
       };
@@ -155,17 +158,22 @@ let
           DUE_BUSY_FROM = storage.workingHours.from;
           DUE_BUSY_TO = storage.workingHours.to;
         };
-      unitConfig = made.unitConfig // {
-        RequiresMountsFor = allSources b;
-      } // optionalAttrs b.dueCheck.enable {
-        # Attempts that found nothing to do are starts, too.
-        StartLimitIntervalSec = 0;
-      };
+      unitConfig =
+        made.unitConfig
+        // {
+          RequiresMountsFor = allSources b;
+        }
+        // optionalAttrs b.dueCheck.enable {
+          # Attempts that found nothing to do are starts, too.
+          StartLimitIntervalSec = 0;
+        };
       # The next attempt comes anyway. A laptop without a network is no failure until the age of the last success says so.
-      serviceConfig = made.serviceConfig // optionalAttrs b.dueCheck.enable {
-        Restart = "no";
-        SuccessExitStatus = "7";
-      };
+      serviceConfig =
+        made.serviceConfig
+        // optionalAttrs b.dueCheck.enable {
+          Restart = "no";
+          SuccessExitStatus = "7";
+        };
     };
 
   timer = onCalendar: delay: more: {
@@ -180,7 +188,7 @@ let
     // more;
   };
 
-  adminJobs = name: b: {
+  adminJobs = b: {
     check = {
       inherit (b.check) onCalendar;
       arguments = [
@@ -202,7 +210,7 @@ let
       arguments = [ b.drill.arguments ];
     };
   };
-  scheduledJobs = name: b: filterAttrs (_: j: j.onCalendar != null) (adminJobs name b);
+  scheduledJobs = b: filterAttrs (_: j: j.onCalendar != null) (adminJobs b);
 in
 {
   config = {
@@ -217,11 +225,15 @@ in
               inherit name b kind;
               inherit (j) arguments;
               # A repository in a folder may belong to somebody else.
-              capabilities = optionals (panther.backup.parseRepository b.repository == null) [ "CAP_DAC_READ_SEARCH" ];
+              capabilities = optionals (panther.backup.parseRepository b.repository == null) [
+                "CAP_DAC_READ_SEARCH"
+              ];
               extra = {
                 # A drill restores owners and attributes, into its own folder.
-                ReadWritePaths = prometheus ++ optional (panther.backup.parseRepository b.repository == null) b.repository;
-              } // optionalAttrs (kind == "drill") {
+                ReadWritePaths =
+                  prometheus ++ optional (panther.backup.parseRepository b.repository == null) b.repository;
+              }
+              // optionalAttrs (kind == "drill") {
                 CapabilityBoundingSet = [
                   "CAP_DAC_OVERRIDE"
                   "CAP_CHOWN"
@@ -236,7 +248,7 @@ in
               };
             }) [ "unit" ]
           )
-        ) (scheduledJobs name b);
+        ) (scheduledJobs b);
       in
       { ${unit.unit} = removeAttrs unit [ "unit" ]; } // others
     ) enabled;
@@ -244,18 +256,22 @@ in
     systemd.timers = concatMapAttrs (
       name: b:
       optionalAttrs (b.onCalendar != null) {
-        "panther-backup-${name}" =
-          timer (if b.dueCheck.enable then b.dueCheck.attempts else b.onCalendar) b.delay b.timerConfig;
+        "panther-backup-${name}" = timer (
+          if b.dueCheck.enable then b.dueCheck.attempts else b.onCalendar
+        ) b.delay b.timerConfig;
       }
       // lib.mapAttrs' (
         kind: j: lib.nameValuePair "panther-${kind}-${name}" (timer j.onCalendar b.delay { })
-      ) (scheduledJobs name b)
+      ) (scheduledJobs b)
     ) enabled;
 
     systemd.tmpfiles.rules = lib.unique (
-      lib.concatMap (b: map (r: "d ${panther.subvolumes.inFolder r ".panther"} 0700 root root -") (optionals (b.snapshot == "always") (roots b))) (
-        lib.attrValues enabled
-      )
+      lib.concatMap (
+        b:
+        map (r: "d ${panther.subvolumes.inFolder r ".panther"} 0700 root root -") (
+          optionals (b.snapshot == "always") (roots b)
+        )
+      ) (lib.attrValues enabled)
     );
   };
 }

@@ -99,16 +99,29 @@ let
     let
       all = b.sources ++ (if b.paths == null then [ ] else b.paths);
     in
-    optional (all == [ ]) (fail "services.panther.backups.${name}.sources is empty: there is nothing to back up.")
+    optional (all == [ ]) (
+      fail "services.panther.backups.${name}.sources is empty: there is nothing to back up."
+    )
     ++ map (
       s:
-      fail "services.panther.backups.${name} backs up ${lib.concatStringsSep ", " (lib.filter (p: panther.subvolumes.isBelow p s.mountpoint) all)}, but the subvolume ${s.mountpoint} below is not in its snapshot, and nobody has said whether it is backed up: add it to sources, or set panther.storage.subvolumes.${lib.head (lib.filter (n: storage.subvolumes.${n}.mountpoint == s.mountpoint) (lib.attrNames storage.subvolumes))}.backup = false."
+      fail "services.panther.backups.${name} backs up ${
+        lib.concatStringsSep ", " (lib.filter (p: panther.subvolumes.isBelow p s.mountpoint) all)
+      }, but the subvolume ${s.mountpoint} below is not in its snapshot, and nobody has said whether it is backed up: add it to sources, or set panther.storage.subvolumes.${
+        lib.head (
+          lib.filter (n: storage.subvolumes.${n}.mountpoint == s.mountpoint) (
+            lib.attrNames storage.subvolumes
+          )
+        )
+      }.backup = false."
     ) (optionals storage.enable (panther.subvolumes.leftOut storage.subvolumes all));
 
   roles =
     name: b:
     optional
-      (b.role == "writer" && (b.check.onCalendar != null || b.forget.onCalendar != null || b.drill.onCalendar != null))
+      (
+        b.role == "writer"
+        && (b.check.onCalendar != null || b.forget.onCalendar != null || b.drill.onCalendar != null)
+      )
       (
         fail "services.panther.backups.${name}: check, forget, prune and drill take the admin's key, and role is writer. Set their onCalendar on the admin's machine."
       );
@@ -119,10 +132,20 @@ let
       fail "services.panther.backups.${name}.budgetDollars is ${builtins.toJSON b.budgetDollars}, over the limit of ${builtins.toJSON config.panther.budget.limitDollars} for all machines together (panther.budget.limitDollars)."
     );
 
-  each = name: b: calendars name b ++ schedule name b ++ secrets name b ++ sources name b ++ roles name b ++ money name b ++ map fail (panther.snapshots.problems "services.panther.backups.${name}.retention" b.retention);
+  each =
+    name: b:
+    calendars name b
+    ++ schedule name b
+    ++ secrets name b
+    ++ sources name b
+    ++ roles name b
+    ++ money name b
+    ++ map fail (panther.snapshots.problems "services.panther.backups.${name}.retention" b.retention);
 
   ages = lib.concatStrings (
-    mapAttrsToList (name: b: "backup-${name} ${toString (panther.calendar.seconds b.warnAgeAfter)}\n") enabled
+    mapAttrsToList (
+      name: b: "backup-${name} ${toString (panther.calendar.seconds b.warnAgeAfter)}\n"
+    ) enabled
   );
   snapshots = config.panther.snapshots;
 in
@@ -148,21 +171,24 @@ in
       environment = cfg.scriptEnvironment // {
         PANTHER_JOB = "watch";
         WATCH_JOBS = ages;
-        WATCH_SNAPSHOTS = lib.optionalString snapshots.enable (lib.concatStringsSep "\n" snapshots.subvolumes);
+        WATCH_SNAPSHOTS = lib.optionalString snapshots.enable (
+          lib.concatStringsSep "\n" snapshots.subvolumes
+        );
         WATCH_SNAPSHOT_AGE_SECONDS = lib.optionalString snapshots.enable (
-          toString (60 * 3 * panther.snapshots.worstAgeMinutes {
-            inherit (snapshots) onCalendar;
-            delayMinutes = panther.calendar.minutes snapshots.delay;
-          })
+          toString (
+            60
+            * 3
+            * panther.snapshots.worstAgeMinutes {
+              inherit (snapshots) onCalendar;
+              delayMinutes = panther.calendar.minutes snapshots.delay;
+            }
+          )
         );
         WATCH_SNAPSHOT_LIMIT = lib.optionalString snapshots.enable (
           toString (panther.snapshots.countAtMost snapshots.retention + 2)
         );
         WATCH_POOLS = lib.concatMapStrings (s: "${s.pool} ${s.mountpoint}\n") (
-          lib.filter (
-            s:
-            s.mountpoint == "/" || s.mountpoint == "/data"
-          ) (lib.attrValues storage.subvolumes)
+          lib.filter (s: s.mountpoint == "/" || s.mountpoint == "/data") (lib.attrValues storage.subvolumes)
         );
       };
       serviceConfig = cfg.hardening // {

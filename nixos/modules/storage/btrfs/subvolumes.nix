@@ -92,11 +92,10 @@ in
   };
 
   config = lib.mkIf cfg.enable {
-    assertions =
-      map (message: {
-        assertion = false;
-        inherit message;
-      }) (panther.subvolumes.problems cfg.subvolumes);
+    assertions = map (message: {
+      assertion = false;
+      inherit message;
+    }) (panther.subvolumes.problems cfg.subvolumes);
 
     systemd.tmpfiles.rules = panther.subvolumes.tmpfilesRules cfg.subvolumes;
 

@@ -61,12 +61,16 @@ in
     systemd.services."panther-alert@" = {
       description = "Tell of %i";
       path = cfg.scriptPath ++ [ pkgs.systemd ];
-      environment = cfg.scriptEnvironment // {
-        PANTHER_JOB = "alert";
-        ALERT_REPEAT_SECONDS = toString ((import ../../../lib/storage { inherit lib; }).calendar.seconds cfg.alerts.repeatAfter);
-        ALERT_HOST = config.networking.hostName;
-      }
-      // lib.optionalAttrs (cfg.alerts.mailTo != null) { ALERT_MAIL_TO = cfg.alerts.mailTo; };
+      environment =
+        cfg.scriptEnvironment
+        // {
+          PANTHER_JOB = "alert";
+          ALERT_REPEAT_SECONDS = toString (
+            (import ../../../lib/storage { inherit lib; }).calendar.seconds cfg.alerts.repeatAfter
+          );
+          ALERT_HOST = config.networking.hostName;
+        }
+        // lib.optionalAttrs (cfg.alerts.mailTo != null) { ALERT_MAIL_TO = cfg.alerts.mailTo; };
       serviceConfig =
         removeAttrs cfg.hardening [
           "Nice"

@@ -2,7 +2,6 @@
 {
   config,
   lib,
-  pkgs,
   ...
 }:
 let
@@ -36,18 +35,19 @@ in
   };
 
   config = lib.mkIf (cfg.enable && cfg.subvolumes != [ ]) {
-    assertions =
-      [
-        {
-          assertion = panther.calendar.isCalendar cfg.onCalendar;
-          message = "panther.snapshots.onCalendar: “${cfg.onCalendar}” is none of the forms that panther reads (docs/retention.md): hourly, daily, Sun 04:00, *:0/15, ….";
-        }
-      ]
-      ++ lib.optionals storage.enable (
-        map (message: {
+    assertions = [
+      {
+        assertion = panther.calendar.isCalendar cfg.onCalendar;
+        message = "panther.snapshots.onCalendar: “${cfg.onCalendar}” is none of the forms that panther reads (docs/retention.md): hourly, daily, Sun 04:00, *:0/15, ….";
+      }
+    ]
+    ++ lib.optionals (storage.enable && panther.calendar.isCalendar cfg.onCalendar) (
+      map
+        (message: {
           assertion = false;
           inherit message;
-        }) (
+        })
+        (
           panther.backup.objectiveProblems {
             what = "panther.snapshots.onCalendar";
             inherit (cfg) onCalendar;
@@ -56,10 +56,12 @@ in
             option = "panther.storage.objectives.localMinutes";
           }
         )
-      );
+    );
 
     # The folder must be there for the unit to be allowed to write to it and to nothing else.
-    systemd.tmpfiles.rules = map (s: "d ${panther.subvolumes.inFolder s ".panther"} 0700 root root -") cfg.subvolumes;
+    systemd.tmpfiles.rules = map (
+      s: "d ${panther.subvolumes.inFolder s ".panther"} 0700 root root -"
+    ) cfg.subvolumes;
 
     systemd.timers.panther-snapshot = {
       description = "Local snapshots";
@@ -91,8 +93,9 @@ in
         ];
         ExecStopPost = service.recordCommand;
         # Snapshots are made and removed in these folders; the rest of the machine is read-only.
-        ReadWritePaths = map (s: "-${panther.subvolumes.inFolder s ".panther"}") cfg.subvolumes
-        ++ lib.optional (service.metrics.prometheusFolder != null) "-${service.metrics.prometheusFolder}";
+        ReadWritePaths =
+          map (s: "-${panther.subvolumes.inFolder s ".panther"}") cfg.subvolumes
+          ++ lib.optional (service.metrics.prometheusFolder != null) "-${service.metrics.prometheusFolder}";
         StateDirectory = "panther";
         CapabilityBoundingSet = [
           "CAP_SYS_ADMIN"
