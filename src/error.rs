@@ -181,6 +181,20 @@ impl FormatError {
     }
 }
 
+/// Why a program that a backup runs has failed: a hook, or a database's client.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It cannot be started.
+    #[error("{0} cannot be run")]
+    Start(String, #[source] io::Error),
+    /// It says that it has failed.
+    #[error("{0}")]
+    Failed(String),
+    /// It took longer than it may (seconds) and was killed.
+    #[error("it took more than {0} s and was killed")]
+    Timeout(f64),
+}
+
 /// Everything that can go wrong in the library.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -270,6 +284,15 @@ pub enum Error {
     /// A snapshot that was read is no longer what it was.
     #[error("the snapshot {} was changed while it was backed up", .0.display())]
     SnapshotChanged(PathBuf),
+    /// A hook or a database's client failed.
+    #[error("{what} failed")]
+    Command {
+        /// What was run, without its arguments.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: CommandError,
+    },
     /// The user or the system asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -309,6 +332,7 @@ impl Error {
             Self::Store { source: StoreError::Cancelled, .. } => 130,
             Self::Store { source: StoreError::NoBucket(_), .. } => 10,
             Self::Store { .. } => 5,
+            Self::Command { .. } => 8,
             Self::NoRepository(_) => 10,
             Self::OtherRepository(_) => 11,
             Self::WrongKey(_) => 12,
@@ -375,6 +399,9 @@ impl Error {
                 "check the network and the store's status page, then run the same command again: it carries on where it stopped"
             }
             Self::State { .. } => "the state is only a cache: delete the file and run the command again",
+            Self::Command { source: CommandError::Timeout(_), .. } => {
+                "give it more time (--hook-timeout, or timeout= of the database), or see what keeps it waiting"
+            }
             Self::NoSnapshot { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "it takes CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH; for somebody else's subvolume also CAP_FOWNER, and a folder .panther in it that this user may write to (docs/btrfs.md)"
             }

@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod check;
 pub mod compare;
+pub mod database;
 pub mod doctor;
 pub mod forget;
 pub mod keys;

@@ -100,6 +100,8 @@ pub fn try_it(repo: &Repository, state: &State, options: &TryOptions, progress: 
         skip_if_unchanged: false,
         threads: 0,
         snapshots: Default::default(),
+        databases: Vec::new(),
+        hooks: Default::default(),
     };
     let first = backup(repo, state, &backup_options, progress)?;
     let stored_bytes = size_of(repo)?;
@@ -122,6 +124,7 @@ pub fn try_it(repo: &Repository, state: &State, options: &TryOptions, progress: 
         owners: OwnerMap::numeric(),
         no_xattrs: false,
         sparse: false,
+        reflink: true,
         threads: 0,
     };
     let began = Instant::now();

@@ -1,6 +1,7 @@
 //! What a backup did.
 
 use crate::ops::backup::BackupReport;
+use crate::ops::database::DatabaseReport;
 use crate::report::{text, units};
 
 /// For people.
@@ -37,6 +38,8 @@ pub fn text(report: &BackupReport) -> String {
     if report.resumed_packs > 0 {
         lines.push(("  resumed", units::things(report.resumed_packs, "pack", "packs")));
     }
+    let databases: Vec<String> = report.databases.iter().map(database).collect();
+    lines.extend(databases.into_iter().map(|line| ("  database", line)));
     out.push_str(&text::pairs(&lines));
     if !report.vanished.is_empty() {
         out.push_str(&format!(
@@ -54,9 +57,25 @@ pub fn text(report: &BackupReport) -> String {
     out
 }
 
-/// Whether something is missing from the snapshot, or has vanished from the repository: somebody should look at it.
+/// A database that is in the snapshot, or why it is not.
+fn database(report: &DatabaseReport) -> String {
+    let name = report.name.as_deref().unwrap_or(&report.path);
+    let what = format!("{} {name}", report.kind.as_str());
+    match (&report.error, &report.postgresql) {
+        (Some(error), _) => format!("{what} is left out: {error}"),
+        (None, Some(facts)) => format!("{what}, from {} on timeline {}", facts.lsn, facts.timeline),
+        (None, None) => what,
+    }
+}
+
+/// Whether something is missing from the snapshot, or was not put right again after it, or has vanished from the repository: somebody should look at it.
 pub fn is_incomplete(report: &BackupReport) -> bool {
-    report.summary.unreadable > 0 || !report.unreadable.is_empty() || !report.vanished.is_empty()
+    let has_failed = report.databases.iter().any(|database| database.error.is_some());
+    report.summary.unreadable > 0
+        || !report.unreadable.is_empty()
+        || has_failed
+        || !report.failed_hooks.is_empty()
+        || !report.vanished.is_empty()
 }
 
 #[cfg(test)]
@@ -77,6 +96,8 @@ mod tests {
             summary: Summary { stored_bytes: 1024, ..summary },
             unreadable: Vec::new(),
             warnings: Vec::new(),
+            databases: Vec::new(),
+            failed_hooks: Vec::new(),
             vanished: Vec::new(),
             packs: 1,
             resumed_packs: 0,

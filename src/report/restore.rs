@@ -33,6 +33,12 @@ pub fn text(snapshot: ObjectId, report: &RestoreReport) -> String {
         let files = units::things(report.files_unchanged, "file", "files");
         lines.push(("  unchanged", format!("{files}, {}", units::size(report.bytes_skipped))));
     }
+    if report.bytes_shared > 0 {
+        lines.push(("  shared", format!("{} of it takes no room of its own", units::size(report.bytes_shared))));
+    }
+    if report.subvolumes > 0 {
+        lines.push(("  made", units::things(report.subvolumes, "subvolume", "subvolumes")));
+    }
     if report.removed > 0 {
         lines.push(("  removed", units::count(report.removed)));
     }
@@ -49,7 +55,11 @@ pub fn text(snapshot: ObjectId, report: &RestoreReport) -> String {
         let attributes = units::things(report.skipped_attributes, "attribute", "attributes");
         out += &format!("{attributes} could not be set here\n");
     }
-    if report.incomplete {
+    for kind in &report.not_kept {
+        let objects = units::things(kind.count, "object", "objects");
+        out += &format!("the target cannot keep {}: {objects}, such as {}\n", kind.what, kind.example);
+    }
+    if report.problem_count > 0 {
         let problems = units::things(report.problem_count, "object", "objects");
         out += &format!("{problems} could not be restored, wholly or in part\n");
     }
@@ -69,10 +79,13 @@ mod tests {
             others: 0,
             links: 0,
             bytes: 2048,
+            bytes_shared: 0,
+            subvolumes: 0,
             bytes_skipped: 0,
             removed: 0,
             problems: Vec::new(),
             problem_count: 0,
+            not_kept: Vec::new(),
             incomplete: false,
             verified_files: None,
             skipped_owners: 0,

@@ -79,6 +79,8 @@ pub struct AttrProblem {
     /// Why not.
     #[source]
     pub source: io::Error,
+    /// The name of the extended attribute that was to be set.
+    pub xattr: Option<Vec<u8>>,
 }
 
 /// Applies `attrs` to `name` in `dir`, or to `fd` if it is given: then the name does not matter.
@@ -107,7 +109,7 @@ pub fn apply_fd(fd: BorrowedFd<'_>, attrs: &Attrs<'_>, policy: &Policy) -> Vec<A
 }
 
 fn problem(what: impl Into<String>, source: impl Into<io::Error>) -> AttrProblem {
-    AttrProblem { what: what.into(), source: source.into() }
+    AttrProblem { what: what.into(), source: source.into(), xattr: None }
 }
 
 fn apply_to(object: &Object<'_>, attrs: &Attrs<'_>, policy: &Policy) -> Vec<AttrProblem> {
@@ -122,7 +124,8 @@ fn apply_to(object: &Object<'_>, attrs: &Attrs<'_>, policy: &Policy) -> Vec<Attr
                 continue;
             }
             if let Err(errno) = object.set_xattr(&xattr.0, &xattr.1) {
-                problems.push(problem(format!("set the extended attribute {}", xattr.0.escape_ascii()), errno));
+                let what = format!("set the extended attribute {}", xattr.0.escape_ascii());
+                problems.push(AttrProblem { xattr: Some(xattr.0.clone()), ..problem(what, errno) });
             }
         }
     };

@@ -10,7 +10,9 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::flags::{set_late_flags, unfix};
 use super::remove::remove;
+use crate::source::btrfs::create_subvolume;
 use crate::source::{Kind, Names, Stat, file_type_of, read_names, readlink_at, stat_at, stat_fd};
 
 /// How often something in the way is removed before giving up: somebody else keeps putting it back.
@@ -90,6 +92,19 @@ impl TargetDir {
         Ok(Self { fd: open_dir(self.as_fd(), &name)? })
     }
 
+    /// A new subvolume, where this lies on a Btrfs.
+    ///
+    /// # Errors
+    /// Those of ioctl(2) and openat(2): [`io::ErrorKind::AlreadyExists`] if something has the name, `ENOTTY` where there
+    /// is no Btrfs, `EPERM`.
+    pub fn new_subvolume(&self, name: &[u8]) -> io::Result<Self> {
+        let name = checked(name)?;
+        create_subvolume(self.as_fd(), &name)?;
+        let made = Self { fd: open_dir(self.as_fd(), &name)? };
+        made.set_mode(0o700)?;
+        Ok(made)
+    }
+
     /// The directory above, which must be the one whose metadata was `want`: if this one was moved meanwhile, its
     /// `..` leads to a place that is none of ours.
     ///
@@ -141,6 +156,27 @@ impl TargetDir {
         Ok(file)
     }
 
+    /// The regular file or directory `name` as it is, open for reading.
+    ///
+    /// # Errors
+    /// Those of openat(2); [`io::ErrorKind::InvalidInput`] if it is something else.
+    pub fn open_read(&self, name: &[u8]) -> io::Result<File> {
+        let name = checked(name)?;
+        let plain = |kind| matches!(kind, Kind::File | Kind::Dir);
+        let refused = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+        // Looked at before it is opened, as opening a device may do something.
+        let before = stat_at(self.as_fd(), &name)?;
+        if !plain(before.kind) {
+            return Err(refused());
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = File::from(retry_on_intr(|| rustix::fs::openat(&self.fd, &name, flags, Mode::empty()))?);
+        if !stat_fd(file.as_fd())?.is_same_inode(&before) {
+            return Err(refused());
+        }
+        Ok(file)
+    }
+
     /// Makes a symlink to `target`, which is stored as it is.
     ///
     /// # Errors
@@ -179,6 +215,7 @@ impl TargetDir {
         let link = || rustix::fs::linkat(&from_dir.fd, &from_name, &self.fd, &name, AtFlags::empty());
         match link() {
             Err(Errno::EXIST) => {}
+            Err(Errno::PERM) => return self.link_fixed(from_dir, from_name.as_bytes(), &name, replace),
             other => return Ok(other?),
         }
         // Removing `name` might remove `from_name`.
@@ -186,7 +223,24 @@ impl TargetDir {
         if stat_at(self.as_fd(), &name).is_ok_and(|there| there.is_same_inode(&from)) {
             return Ok(());
         }
-        self.make(&name, replace, link)
+        match self.make(&name, replace, link) {
+            // What was in the way is noticed before what is immutable.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.link_fixed(from_dir, from_name.as_bytes(), &name, replace)
+            }
+            other => other,
+        }
+    }
+
+    /// Links what is immutable or append-only, which must not be that for the moment.
+    fn link_fixed(&self, from_dir: &Self, from_name: &[u8], name: &CString, replace: bool) -> io::Result<()> {
+        let from = from_dir.open_read(from_name)?;
+        let Some(flags) = unfix(from.as_fd())? else { return Err(Errno::PERM.into()) };
+        let from_name = checked(from_name)?;
+        let link = || rustix::fs::linkat(&from_dir.fd, &from_name, &self.fd, name, AtFlags::empty());
+        let linked = self.make(name, replace, link);
+        set_late_flags(from.as_fd(), flags, false)?;
+        linked
     }
 
     /// Removes `name` and, if it is a directory, all that is in it, however deep. No symlink is followed, and what

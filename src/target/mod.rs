@@ -13,6 +13,6 @@ mod right;
 
 pub use attrs::{AttrProblem, Attrs, Policy, apply, apply_fd};
 pub use dir::TargetDir;
-pub use flags::{set_early_flags, set_late_flags};
+pub use flags::{COMPRESSION, Missing, NOCOW, flags, set_compression, set_early_flags, set_late_flags, unfix};
 pub use owner::OwnerMap;
 pub use right::has_attrs;

@@ -4,11 +4,12 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::dir::open_dir;
-use crate::source::{Names, Stat, read_names, stat_fd};
+use super::flags::unfix;
+use crate::source::{Kind, Names, Stat, read_names, stat_at, stat_fd};
 
 /// A directory that is being emptied.
 struct Level {
@@ -63,6 +64,7 @@ fn unlink(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<bool> {
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(true),
         Err(Errno::ISDIR) => Ok(false),
+        Err(Errno::PERM) if was_fixed(dir, name) => unlink(dir, name),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -70,8 +72,19 @@ fn unlink(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<bool> {
 fn remove_empty(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
         Err(Errno::NOENT) => Ok(()),
+        Err(Errno::PERM) if was_fixed(dir, name) => remove_empty(dir, name),
         other => Ok(other?),
     }
+}
+
+/// Whether `name`, or else `dir` itself, was immutable or append-only and is not any more.
+fn was_fixed(dir: BorrowedFd<'_>, name: &CStr) -> bool {
+    let kind = stat_at(dir, name).map(|stat| stat.kind);
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let is_plain = matches!(kind, Ok(Kind::File | Kind::Dir));
+    let object = is_plain.then(|| rustix::fs::openat(dir, name, flags, Mode::empty()).ok()).flatten();
+    let changed = |fd: BorrowedFd<'_>| matches!(unfix(fd), Ok(Some(_)));
+    object.is_some_and(|object| changed(object.as_fd())) || changed(dir)
 }
 
 /// The directory above `dir`, which must be the one we came from: if `dir` was moved meanwhile, `..` leads to a
@@ -90,8 +103,6 @@ fn parent(dir: &OwnedFd, want: &Stat) -> io::Result<OwnedFd> {
 mod tests {
     use std::fs::File;
     use std::os::unix::fs::symlink;
-
-    use rustix::fs::Mode;
 
     use super::*;
 
@@ -153,7 +164,7 @@ mod tests {
     #[test]
     fn what_is_mounted_stays() {
         let root = File::open("/").unwrap();
-        let stat = crate::source::stat_at(root.as_fd(), c"proc").unwrap();
+        let stat = stat_at(root.as_fd(), c"proc").unwrap();
         if stat.attributes & Stat::MOUNT_ROOT == 0 {
             println!("skipped: /proc is not mounted, or the kernel does not say so");
             return;

@@ -150,6 +150,7 @@ impl B2Lab {
             owners: OwnerMap::numeric(),
             no_xattrs: false,
             sparse: false,
+            reflink: true,
             threads: 2,
         };
         let report = restore(repo, state, &snapshot, &options, &Silent)?;

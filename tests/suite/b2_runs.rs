@@ -47,6 +47,7 @@ fn restore_options(lab: &Lab, to: &str) -> RestoreOptions {
         owners: OwnerMap::by_name(),
         no_xattrs: false,
         sparse: false,
+        reflink: true,
         threads: 2,
     }
 }

@@ -179,6 +179,7 @@ fn restored_equals(lab: &Lab, source: &Path, taken: &Path, nested: &[PathBuf], i
         owners: OwnerMap::numeric(),
         no_xattrs: false,
         sparse: false,
+        reflink: true,
         threads: 2,
     };
     let report = restore(&lab.repo, &lab.state, &snapshot(lab, id), &options, &Silent).unwrap();

@@ -76,6 +76,8 @@ impl Lab {
             skip_if_unchanged: false,
             threads: 2,
             snapshots: Default::default(),
+            databases: Vec::new(),
+            hooks: Default::default(),
         }
     }
 

@@ -30,6 +30,7 @@ fn restore_all(world: &World, what: &str, objects: &Objects) {
             owners: OwnerMap::default(),
             no_xattrs: false,
             sparse: false,
+            reflink: true,
             threads: 1,
         };
         let id = snapshot.head.id;

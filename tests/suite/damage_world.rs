@@ -97,6 +97,8 @@ fn options(source: &Path, writer_name: &str) -> BackupOptions {
         skip_if_unchanged: false,
         threads: 1,
         snapshots: Default::default(),
+        databases: Vec::new(),
+        hooks: Default::default(),
     }
 }
 

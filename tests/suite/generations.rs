@@ -38,6 +38,7 @@ fn options(path: &Path, target: PathBuf) -> RestoreOptions {
         owners: OwnerMap::numeric(),
         no_xattrs: false,
         sparse: false,
+        reflink: true,
         threads: 2,
     }
 }

@@ -70,6 +70,8 @@ fn make_golden() {
         skip_if_unchanged: false,
         threads: 1,
         snapshots: Default::default(),
+        databases: Vec::new(),
+        hooks: Default::default(),
     };
     backup(&repo, &state, &options, &Silent).unwrap();
     write(&source.join("second"), b"only in the second snapshot");
@@ -107,6 +109,7 @@ fn version_1_is_read() {
             owners: OwnerMap::numeric(),
             no_xattrs: false,
             sparse: false,
+            reflink: true,
             threads: 1,
         };
         restore(&repo, &state, snapshot, &options, &Silent).unwrap();

@@ -27,6 +27,7 @@ mod btrfs_kit;
 mod btrfs_lineage;
 mod btrfs_local;
 mod btrfs_parents;
+mod btrfs_restore;
 mod btrfs_walk;
 mod check_data;
 mod cli_basics;
@@ -44,6 +45,10 @@ mod damage_cli;
 mod damage_packs;
 mod damage_restore;
 mod damage_world;
+mod db_hooks;
+mod db_kit;
+mod db_postgres;
+mod db_redis;
 mod doctor;
 #[path = "../fake_b2/mod.rs"]
 mod fake_b2;

@@ -75,6 +75,8 @@ impl Kit {
             skip_if_unchanged: false,
             threads: 0,
             snapshots: Default::default(),
+            databases: Vec::new(),
+            hooks: Default::default(),
         };
         let report = backup(&self.repo, &self.state, &options, &Silent).unwrap();
         assert!(report.unreadable.is_empty(), "{:?}", report.unreadable);
@@ -96,6 +98,7 @@ impl Kit {
             owners: OwnerMap::numeric(),
             no_xattrs: false,
             sparse: false,
+            reflink: true,
             threads: 2,
         }
     }
@@ -142,6 +145,14 @@ pub struct Facts {
     first: PathBuf,
 }
 
+impl Facts {
+    /// All but the content.
+    pub fn brief(&self) -> String {
+        let Self { kind, mode, owner, mtime, rdev, content, data, xattrs, first } = self;
+        format!("{kind} {mode:o} {owner:?} {mtime:?} {rdev} {} {data:?} {xattrs:?} {first:?}", content.len())
+    }
+}
+
 /// All objects below `top`, which is the empty path.
 pub fn facts(top: &Path) -> BTreeMap<PathBuf, Facts> {
     let mut all = BTreeMap::new();
@@ -151,7 +162,7 @@ pub fn facts(top: &Path) -> BTreeMap<PathBuf, Facts> {
     for path in paths {
         let full = top.join(&path);
         let meta = full.symlink_metadata().unwrap();
-        let first = inodes.entry(meta.ino()).or_insert_with(|| path.clone()).clone();
+        let first = inodes.entry((meta.dev(), meta.ino())).or_insert_with(|| path.clone()).clone();
         all.insert(path, facts_of(&full, &meta, first));
     }
     all

@@ -5,6 +5,7 @@ mod content;
 mod memory;
 mod parents;
 mod pipeline;
+mod quiet;
 mod roots;
 mod sources;
 mod taken;
@@ -15,6 +16,7 @@ use crate::format::name::Name;
 use crate::format::snapshot::{Manifest, Summary};
 use crate::format::time::Time;
 use crate::id::{ObjectId, WriterName};
+use crate::ops::database::{Database, DatabaseReport, Hooks};
 use crate::ops::{Progress, Totals};
 use crate::repo::Repository;
 use crate::repo::dedup::Dedup;
@@ -29,6 +31,7 @@ use crate::source::{ExcludeOptions, Excludes, OwnerNames};
 use crate::state::State;
 use assemble::Assembler;
 use memory::{Memory, Past};
+use quiet::{Quiet, Ready};
 use roots::resolve_roots;
 pub use sources::SnapshotMode;
 use sources::{Sources, Wanted};
@@ -62,6 +65,10 @@ pub struct BackupOptions {
     pub threads: usize,
     /// Whether snapshots are read in place of live files.
     pub snapshots: SnapshotMode,
+    /// Databases in the paths, each made ready before its snapshot. One that fails is left out.
+    pub databases: Vec<Database>,
+    /// What is run around the taking of snapshots.
+    pub hooks: Hooks,
 }
 
 /// Something that could not be read.
@@ -88,6 +95,12 @@ pub struct BackupReport {
     pub unreadable: Vec<Unreadable>,
     /// Things to look at that are not errors.
     pub warnings: Vec<String>,
+    /// What became of the databases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<DatabaseReport>,
+    /// Hooks that failed after the snapshots had been taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed_hooks: Vec<String>,
     /// What has vanished from the repository though nobody has planned to remove it.
     pub vanished: Vec<Vanished>,
     /// Packs written.
@@ -134,8 +147,10 @@ pub fn backup(
 
 fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dyn Progress) -> Result<BackupReport> {
     let (began, mut started) = (Instant::now(), Time::now());
-    let (roots, mut warnings) = resolve_roots(&options.paths)?;
+    let (named, mut warnings) = resolve_roots(&options.paths)?;
+    // What is wrong with the patterns is said before anything is run.
     let excludes = Excludes::new(&options.excludes)?;
+    let mut quiet = Quiet::new(options, &named, progress)?;
     let host_writer = WriterName::from_host(&options.host);
     let wanted = match repo.keys().role() {
         crate::format::keyfile::Role::Admin => Some(options.writer.as_ref().unwrap_or(&host_writer)),
@@ -156,21 +171,30 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
     for gone in &memory.vanished {
         progress.warn(&format!("{}: {}", gone.object, gone.what));
     }
-    let past = Past::recall(state, signer.writer(), &options.host, &roots)?;
-    let parent = past.snapshot.filter(|id| memory.has_snapshot(id));
-
-    let mut sources = Sources::prepare(&Wanted {
+    let wanted = Wanted {
         state,
         repo: &repo.keys().repo(),
         mode: &options.snapshots,
-        roots: &roots,
+        roots: &named,
         excludes: &excludes,
-        excludes_id: options.excludes.id()?,
+        excludes_id: [0; 32],
         uses_memory: !options.force,
         progress,
-    })?;
+    };
+    quiet.begin()?;
+    let ready = quiet.snapshots(&named, &wanted, &options.excludes)?;
+    let Ready { mut sources, roots, excludes, exclude_options, is_odd } = ready;
+    if !sources.subvolumes.is_empty() {
+        // What is to be read stands still from here on.
+        quiet.release();
+    }
+    let mut tags = options.tags.clone();
+    tags.extend(quiet.tags());
+    let options = &BackupOptions { excludes: exclude_options, tags, ..options.clone() };
     warnings.append(&mut sources.warnings);
     started = sources.taken.unwrap_or(started);
+    let past = Past::recall(state, signer.writer(), &options.host, &roots)?;
+    let parent = past.snapshot.filter(|id| memory.has_snapshot(id));
 
     progress.stage("back up", past.totals());
     // What was in a pack that has vanished is stored anew.
@@ -189,6 +213,8 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
     };
     let has_delta = sources.has_delta();
     let (mut made, stats) = run.store(&roots, &excludes, session, &dedup)?;
+    quiet.release();
+    let (databases, failed_hooks) = quiet.report();
     add_stats(&mut made.summary, &stats);
     warnings.append(&mut made.warnings);
     warnings.extend(past.shrunk(&made.summary));
@@ -204,6 +230,8 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         summary: made.summary,
         unreadable: made.unreadable,
         warnings,
+        databases,
+        failed_hooks,
         vanished: memory.vanished.clone(),
         packs: stats.packs,
         resumed_packs: memory.taken_over.len() as u64,
@@ -228,7 +256,9 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
             past.remember(state, &head, &manifest)?;
         }
         state.end_session(session)?;
-        sources.keep(state, session, progress)?;
+        if !is_odd {
+            sources.keep(state, session, progress)?;
+        }
         if !has_delta {
             memory.tidy(state, &made.visited)?;
         }

@@ -47,7 +47,7 @@ const FULL_EVERY: u32 = 30;
 #[derive(Default)]
 pub(super) struct Sources {
     pub overlays: Overlays,
-    subvolumes: Vec<Subvolume>,
+    pub subvolumes: Vec<Subvolume>,
     /// When the first snapshot was taken.
     pub taken: Option<Time>,
     /// Regions whose long files' lists are remembered.
@@ -214,6 +214,7 @@ impl Sources {
         // From here on dropping `self` takes the snapshot away again.
         self.subvolumes.push(Subvolume {
             region,
+            at: subvolume.to_owned(),
             path: path.clone(),
             record: None,
             delta: None,

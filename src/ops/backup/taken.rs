@@ -14,6 +14,8 @@ use std::sync::Arc;
 /// A subvolume that is read from a snapshot.
 pub(super) struct Subvolume {
     pub region: u64,
+    /// The subvolume itself.
+    pub at: PathBuf,
     /// Where the snapshot is.
     pub path: PathBuf,
     /// Once it was looked at.

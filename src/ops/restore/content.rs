@@ -54,6 +54,8 @@ impl Walker<'_, '_> {
             key,
             size_bytes,
             existing,
+            content_key: content.as_ref().map(key_of),
+            origin: OnceLock::new(),
             how: OnceLock::new(),
             open: OnceLock::new(),
             failed: AtomicBool::new(false),
@@ -164,8 +166,24 @@ impl Walker<'_, '_> {
         }
         self.window.note_dir(&file.dir);
         let pieces = std::mem::take(&mut part.pieces);
-        self.window.tasks.push(Task::File(FileTask { file: Arc::clone(file), pieces, is_last }));
+        self.window.tasks.push(Task::File(FileTask {
+            file: Arc::clone(file),
+            pieces,
+            is_last,
+            clones: Vec::new(),
+            wave: 0,
+        }));
     }
+}
+
+/// Stands for a file's whole content: equal ones have equal content.
+fn key_of(content: &ContentRoot) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[content.depth]);
+    for record in &content.records {
+        hasher.update(&record.id.0).update(&record.len_bytes.to_le_bytes());
+    }
+    *hasher.finalize().as_bytes()
 }
 
 /// What is there under a name.

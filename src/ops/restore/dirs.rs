@@ -1,8 +1,11 @@
 //! Directories of the target while something is made in them.
 
+use super::early::set_early;
 use super::run::Run;
-use crate::format::entry::Entry;
-use crate::target::{TargetDir, set_early_flags};
+use super::tally::Lost;
+use crate::format::entry::{Boundary, Entry};
+use crate::source::btrfs::{is_btrfs, is_subvolume_root};
+use crate::target::{TargetDir, unfix};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::AsFd;
@@ -30,15 +33,21 @@ impl Step {
         Arc::new(Self { above: Some(Arc::clone(above)), name: name.into() })
     }
 
-    /// The whole path.
-    pub fn path(&self) -> Vec<u8> {
-        let mut names = Vec::new();
+    /// Its components from `/` on.
+    pub fn names(&self) -> Vec<&[u8]> {
+        let mut names: Vec<&[u8]> = Vec::new();
         let mut at = self;
         while let Some(above) = &at.above {
             names.push(&at.name);
             at = above;
         }
-        let mut path: Vec<u8> = names.iter().rev().flat_map(|name| [b"/", &name[..]].concat()).collect();
+        names.reverse();
+        names
+    }
+
+    /// The whole path.
+    pub fn path(&self) -> Vec<u8> {
+        let mut path: Vec<u8> = self.names().iter().flat_map(|name| [b"/", &name[..]].concat()).collect();
         if path.is_empty() {
             path.push(b'/');
         }
@@ -95,10 +104,10 @@ impl Dir {
             Ok(handle) => (Some(handle), false),
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if run.options.dry_run => (None, true),
-                Some(Errno::NOENT) => (Some(above.new_dir(name)?), true),
+                Some(Errno::NOENT) => (Some(self.make(run, above, name, &step, entry.as_deref())?), true),
                 Some(Errno::NOTDIR | Errno::LOOP) => {
                     above.remove(name)?;
-                    (Some(above.new_dir(name)?), true)
+                    (Some(self.make(run, above, name, &step, entry.as_deref())?), true)
                 }
                 _ => return Err(error),
             },
@@ -106,17 +115,48 @@ impl Dir {
         if let Some(handle) = handle.as_ref().filter(|_| !run.options.dry_run) {
             match &entry {
                 None if fresh => handle.set_mode(PLAIN_MODE)?,
-                Some(entry) if fresh && !set_early_flags(handle.as_fd(), entry.flags)? => {
-                    run.tally.skipped_attributes.add(1);
+                Some(entry) if fresh => {
+                    set_early(run, handle.as_fd(), entry, self.entry.as_deref(), || step.path())?;
                 }
-                // Root may anyway.
-                _ if !fresh && !run.policy.is_root => handle.make_usable(),
+                // Root may anyway, but for what is immutable. At the end it gets the flags that it is to have.
+                _ if !fresh && run.policy.is_root => drop(unfix(handle.as_fd())),
+                _ if !fresh => handle.make_usable(),
                 _ => {}
             }
         }
+        if let (Some(handle), false, Some(entry)) = (&handle, fresh, &entry)
+            && entry.boundary == Some(Boundary::Subvolume)
+            && !is_subvolume_root(handle.as_fd())
+        {
+            run.lost(SUBVOLUME, &|| step.path());
+        }
         Ok(Self { handle, step, fresh, entry })
     }
+
+    /// Makes the directory `name`, a subvolume if it was one and can be one here.
+    fn make(
+        &self,
+        run: &Run<'_>,
+        above: &TargetDir,
+        name: &[u8],
+        step: &Step,
+        entry: Option<&Entry>,
+    ) -> io::Result<TargetDir> {
+        if entry.is_some_and(|entry| entry.boundary == Some(Boundary::Subvolume)) {
+            if is_btrfs(above.as_fd())
+                && let Ok(made) = above.new_subvolume(name)
+            {
+                run.tally.subvolumes.add(1);
+                return Ok(made);
+            }
+            run.lost(SUBVOLUME, &|| step.path());
+        }
+        above.new_dir(name)
+    }
 }
+
+/// Said where a subvolume is a plain directory in the target.
+pub(super) const SUBVOLUME: Lost = Lost::storage("subvolumes, which are directories there");
 
 #[cfg(test)]
 mod tests {

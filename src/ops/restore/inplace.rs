@@ -8,7 +8,7 @@ use crate::format::entry::Node;
 use crate::format::header::BlobKind;
 use crate::id::BlobId;
 use crate::source::{Kind, Stat, stat_fd};
-use crate::target::has_attrs;
+use crate::target::{NOCOW, flags, has_attrs, unfix};
 use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
 use rustix::io::Errno;
 use std::cell::RefCell;
@@ -34,7 +34,9 @@ pub(super) fn compare(run: &Run<'_>, task: &mut FileTask, wants: &[Want]) {
     // What has other names, perhaps elsewhere, is not written to.
     let may_patch = existing.kind == Kind::File && existing.nlink == 1;
     let opened = if may_patch { open(file, existing).ok() } else { None };
-    let Some(opened) = opened else {
+    // Only what is empty can be given up copy-on-write.
+    let fits = |opened: &File| file.entry.flags & NOCOW == 0 || !run.is_btrfs || flags(opened.as_fd()) & NOCOW != 0;
+    let Some(opened) = opened.filter(fits) else {
         let _ = file.how.set(How::Make);
         return;
     };
@@ -88,7 +90,14 @@ fn may_keep(run: &Run<'_>, file: &FileState, existing: &Stat) -> bool {
 /// Opens the file that was there, if it still is the same.
 pub(super) fn open(file: &FileState, existing: &Stat) -> io::Result<File> {
     let handle = file.dir.handle.as_ref().ok_or(io::ErrorKind::NotFound)?;
-    let opened = handle.open_existing(&file.entry.name)?;
+    let opened = match handle.open_existing(&file.entry.name) {
+        // Immutable or append-only, maybe by an earlier restore. It gets the flags that it is to have at the end.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            unfix(handle.open_read(&file.entry.name)?.as_fd())?;
+            handle.open_existing(&file.entry.name)?
+        }
+        other => other?,
+    };
     if stat_fd(opened.as_fd())?.is_same_inode(existing) {
         Ok(opened)
     } else {

@@ -9,6 +9,7 @@
 mod content;
 mod cursor;
 mod dirs;
+mod early;
 mod fetch;
 mod inplace;
 mod levels;
@@ -17,25 +18,30 @@ mod objects;
 mod prune;
 mod run;
 mod select;
+mod share;
+mod share_plan;
 mod tally;
 mod walk;
 mod window;
 mod write;
 
-pub use tally::{Problem, RestoreReport};
+pub use tally::{NotKept, Problem, RestoreReport};
 
 use crate::error::{Error, Result};
-use crate::format::entry::{Entry, Node};
+use crate::format::entry::{Boundary, Entry, Node};
 use crate::format::snapshot::{Manifest, Root, is_below};
 use crate::ops::{Progress, Totals};
 use crate::repo::Repository;
 use crate::repo::snapshots::Snapshot;
 use crate::repo::tree::{Found, parts};
 use crate::source::ExcludeOptions;
+use crate::source::btrfs::is_btrfs;
 use crate::state::State;
 use crate::target::{OwnerMap, TargetDir};
 use run::Run;
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What to restore, where to and how.
@@ -64,6 +70,8 @@ pub struct RestoreOptions {
     pub no_xattrs: bool,
     /// Make holes also of zeros that the source had as data.
     pub sparse: bool,
+    /// On a Btrfs, let equal content share its room.
+    pub reflink: bool,
     /// Threads; 0 for as many as there are cores.
     pub threads: usize,
 }
@@ -93,9 +101,10 @@ pub fn restore(
     progress: &dyn Progress,
 ) -> Result<RestoreReport> {
     let begun = Instant::now();
-    let run = Run::new(repo, state, options, progress)?;
+    let mut run = Run::new(repo, state, options, progress)?;
     let plan = plan(&run, &snapshot.manifest, options)?;
-    let target = open_target(options)?;
+    let target = open_target(options, &plan)?;
+    run.is_btrfs = target.handle.as_ref().is_some_and(|handle| is_btrfs(handle.as_fd()));
     let whole = options.path.is_none() && !run.selector.has_patterns();
     let summary = &snapshot.manifest.summary;
     let totals = if whole {
@@ -127,12 +136,26 @@ struct Target {
     is_empty: bool,
 }
 
-fn open_target(options: &RestoreOptions) -> Result<Target> {
+/// Makes the target a subvolume if that is what goes into it and it is missing. Where that cannot be, nothing is made.
+fn make_subvolume(path: &Path, plan: &Plan) -> Option<TargetDir> {
+    let Plan::Into(_, entry) = plan else { return None };
+    let (parent, name) = (path.parent()?, path.file_name()?);
+    if entry.boundary != Some(Boundary::Subvolume) || path.symlink_metadata().is_ok() {
+        return None;
+    }
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let parent = TargetDir::root(parent, true).ok().filter(|parent| is_btrfs(parent.as_fd()))?;
+    parent.new_subvolume(name.as_bytes()).ok()
+}
+
+fn open_target(options: &RestoreOptions, plan: &Plan) -> Result<Target> {
     let path = &options.target;
     if options.dry_run && !path.exists() {
         return Ok(Target { handle: None, is_empty: true });
     }
-    let handle = TargetDir::root(path, !options.dry_run).map_err(|e| Error::io("open", path, e))?;
+    let made = if options.dry_run { None } else { make_subvolume(path, plan) };
+    let opened = made.map_or_else(|| TargetDir::root(path, !options.dry_run), Ok);
+    let handle = opened.map_err(|e| Error::io("open", path, e))?;
     let is_empty = handle.is_empty().map_err(|e| Error::io("read", path, e))?;
     if !is_empty && !options.overwrite && !options.delete {
         return Err(Error::Usage(format!(

@@ -1,12 +1,13 @@
 //! The third stage: what is no regular file, and the end of a directory.
 
 use super::dirs::Dir;
+use super::early::{set_early, set_late};
 use super::links::LinkKey;
 use super::run::Run;
 use super::window::attrs_of;
 use crate::format::entry::{Entry, Node};
 use crate::source::{Kind, Stat};
-use crate::target::{TargetDir, apply, apply_fd, has_attrs, set_late_flags};
+use crate::target::{TargetDir, apply, apply_fd, has_attrs};
 use std::io;
 use std::os::fd::AsFd;
 
@@ -66,13 +67,15 @@ pub(super) fn end(run: &Run<'_>, dir: &Dir) {
     }
     let attrs = attrs_of(entry);
     let is_right = |stat: Stat| has_attrs(handle, b"", &stat, &attrs, &run.policy).unwrap_or(false);
-    if !dir.fresh && handle.own_stat().is_ok_and(is_right) {
-        return;
+    if dir.fresh || !handle.own_stat().is_ok_and(is_right) {
+        run.attr_problems(|| dir.step.path(), apply_fd(handle.as_fd(), &attrs, &run.policy));
     }
-    run.attr_problems(|| dir.step.path(), apply_fd(handle.as_fd(), &attrs, &run.policy));
-    match set_late_flags(handle.as_fd(), entry.flags) {
-        Ok(true) => {}
-        Ok(false) => run.tally.skipped_attributes.add(1),
-        Err(error) => run.problem(&dir.step.path(), format!("cannot set its flags: {error}")),
+    if !dir.fresh {
+        // What it gets from now on; what is in it already stays as it is.
+        let early = set_early(run, handle.as_fd(), entry, None, || dir.step.path());
+        if let Err(error) = early {
+            run.problem(&dir.step.path(), format!("cannot set its flags: {error}"));
+        }
     }
+    set_late(run, handle.as_fd(), entry.flags, !dir.fresh, || dir.step.path());
 }

@@ -2,7 +2,7 @@
 
 use super::links::LinkKey;
 use super::select::Selector;
-use super::tally::{Problem, Tally};
+use super::tally::{Lost, Problem, Tally};
 use super::walk::Walker;
 use super::window::{Ready, Window};
 use super::{Plan, RestoreOptions, Target, fetch, write};
@@ -10,6 +10,7 @@ use crate::error::{Error, Result, StoreError};
 use crate::ops::Progress;
 use crate::repo::Repository;
 use crate::repo::reader::BlobReader;
+use crate::repo::tree::parts;
 use crate::state::State;
 use crate::target::{AttrProblem, Policy, TargetDir};
 use crossbeam_channel::bounded;
@@ -36,6 +37,8 @@ pub(super) struct Run<'a> {
     pub tally: Tally,
     pub progress: &'a dyn Progress,
     pub pool: ThreadPool,
+    /// Whether the target lies on a Btrfs.
+    pub is_btrfs: bool,
     /// Link groups whose first name could not be made.
     failed_links: Mutex<HashSet<LinkKey>>,
     /// Inodes of the target that stay, with the group whose they are.
@@ -75,6 +78,7 @@ impl<'a> Run<'a> {
             tally: Tally::default(),
             progress,
             pool: pool.build().map_err(|e| Error::io("start", "threads", io::Error::other(e)))?,
+            is_btrfs: false,
             failed_links: Mutex::default(),
             claimed: Mutex::default(),
             missing_packs: Mutex::default(),
@@ -120,11 +124,20 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Notes what the target cannot hold; said once for each kind.
+    pub fn lost(&self, lost: Lost, path: &impl Fn() -> Vec<u8>) {
+        if let Some(first) = self.tally.lost(lost, path) {
+            self.progress.warn(&format!("{first}: the target cannot keep {}, here and maybe elsewhere", lost.what));
+        }
+    }
+
     /// Notes the attributes that could not be applied to `path`.
     pub fn attr_problems(&self, path: impl Fn() -> Vec<u8>, problems: Vec<AttrProblem>) {
         for problem in problems {
             if !self.policy.is_root && problem.source.kind() == io::ErrorKind::PermissionDenied {
                 self.tally.skipped_attributes.add(1);
+            } else if let Some(lost) = Lost::of(&problem) {
+                self.lost(lost, &path);
             } else {
                 self.problem(&path(), text_of(&problem));
             }
@@ -215,6 +228,10 @@ pub(super) fn text_of(error: &dyn std::error::Error) -> String {
 pub(super) fn run(run: &Run<'_>, plan: Plan, target: Target) -> Result<()> {
     let top = target.handle.as_ref().map(TargetDir::try_clone).transpose();
     let top = top.map_err(|e| Error::io("open", &run.options.target, e))?;
+    let skipped = match &plan {
+        Plan::Into(path, _) => parts(path).count(),
+        Plan::Below(skipped, _) => *skipped,
+    };
     // One window being filled, one waiting, one being fetched and one being written: only the last two have content.
     let (planned_to, planned) = bounded::<Window>(1);
     let (ready_to, ready) = bounded::<Ready>(0);
@@ -232,7 +249,7 @@ pub(super) fn run(run: &Run<'_>, plan: Plan, target: Target) -> Result<()> {
                 }
             }
         });
-        let mut writer = write::Writer::new(run, top);
+        let mut writer = write::Writer::new(run, top, skipped);
         for window in ready {
             writer.window(window);
         }

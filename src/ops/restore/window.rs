@@ -2,6 +2,7 @@
 
 use super::dirs::Dir;
 use super::links::LinkKey;
+use super::share::{CloneRange, Origin};
 use crate::format::content::Record;
 use crate::format::entry::Entry;
 use crate::id::BlobId;
@@ -71,6 +72,10 @@ pub(super) struct FileState {
     pub entry: Entry,
     pub key: Option<LinkKey>,
     pub size_bytes: u64,
+    /// Files with equal ones have equal content; nothing if it is in the entry.
+    pub content_key: Option<[u8; 32]>,
+    /// What others know of it that share content with it.
+    pub origin: OnceLock<Arc<Origin>>,
     /// What was there.
     pub existing: Option<Stat>,
     pub how: OnceLock<How>,
@@ -122,6 +127,10 @@ pub(super) struct FileTask {
     pub file: Arc<FileState>,
     pub pieces: Vec<Piece>,
     pub is_last: bool,
+    /// What of the pieces is shared with other files instead of written; ascending, not overlapping.
+    pub clones: Vec<CloneRange>,
+    /// When in the window it is written: after all with lower numbers, whose content it may share.
+    pub wave: u32,
 }
 
 /// Something that is made.

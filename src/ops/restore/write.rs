@@ -1,17 +1,24 @@
 //! The third stage: files are written, then comes everything else of a window.
 
 use super::dirs::Dir;
+use super::early::{set_early, set_late};
 use super::inplace::{is_zero, make_hole, open, reads};
 use super::objects;
 use super::run::Run;
+use super::share::Cloner;
+use super::share_plan::Shares;
+use super::tally::Lost;
 use super::window::{FileState, FileTask, From, How, LinkTask, Piece, Ready, Source, Task, attrs_of};
 use crate::format::entry::Node;
 use crate::repo::reader::Blob;
 use crate::source::Kind;
-use crate::target::{TargetDir, apply, apply_fd, has_attrs, set_early_flags, set_late_flags};
+use crate::source::btrfs::fs_info;
+use crate::source::{Stat, stat_fd};
+use crate::target::{NOCOW, TargetDir, apply, apply_fd, flags, has_attrs, unfix};
 use rayon::prelude::*;
 use std::fs::{File, Permissions};
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::sync::Arc;
@@ -21,6 +28,9 @@ use std::sync::atomic::Ordering;
 const SLICES: usize = 256;
 /// The unit of holes that are made of zeros.
 const ZERO_BLOCK: usize = 4_096;
+
+/// `STATX_ATTR_IMMUTABLE` and `STATX_ATTR_APPEND`.
+const FIXED: u64 = 0x10 | 0x20;
 
 type Blobs = [Option<Result<Blob, Arc<str>>>];
 
@@ -42,26 +52,39 @@ impl Failure {
 pub(super) struct Writer<'r, 'a> {
     run: &'r Run<'a>,
     top: Option<TargetDir>,
+    /// Where content can be shared.
+    shares: Option<(Shares, Cloner)>,
     /// The directory of a first name that was opened last, with its number.
     last: Option<(u32, Arc<Dir>)>,
 }
 
 impl<'r, 'a> Writer<'r, 'a> {
-    /// Writes below `top`.
-    pub fn new(run: &'r Run<'a>, top: Option<TargetDir>) -> Self {
-        Self { run, top, last: None }
+    /// Writes below `top`, where a path of the snapshot is without its first `skipped` components.
+    pub fn new(run: &'r Run<'a>, top: Option<TargetDir>, skipped: usize) -> Self {
+        let wanted = run.options.reflink && run.is_btrfs && !run.options.dry_run;
+        let shares = top.as_ref().filter(|_| wanted).and_then(|top| {
+            let block_bytes = fs_info(top.as_fd()).ok()?.sector_bytes;
+            Some((Shares::new(block_bytes.into()), Cloner::new(top.try_clone().ok()?, skipped)))
+        });
+        Self { run, top, shares, last: None }
     }
 
     /// Makes all that is in a window.
     pub fn window(&mut self, ready: Ready) {
-        let Ready { window, blobs } = ready;
+        let Ready { mut window, blobs } = ready;
         let run = self.run;
-        run.pool.install(|| {
-            window.tasks.par_iter().for_each(|task| match task {
-                Task::File(task) => file(run, task, &blobs),
-                Task::Other { dir, entry, key } => objects::other(run, dir, entry, *key),
+        let shares = self.shares.as_mut().filter(|(_, cloner)| cloner.may_try());
+        let waves = shares.map_or(1, |(shares, _)| shares.plan(&mut window));
+        let cloner = self.shares.as_ref().map(|(_, cloner)| cloner);
+        for wave in 0..waves {
+            run.pool.install(|| {
+                window.tasks.par_iter().for_each(|task| match task {
+                    Task::File(task) if task.wave == wave => file(run, task, &blobs, cloner),
+                    Task::Other { dir, entry, key } if wave == 0 => objects::other(run, dir, entry, *key),
+                    _ => {}
+                });
             });
-        });
+        }
         drop((window.tasks, blobs));
         for link in &window.links {
             self.link(link);
@@ -109,14 +132,14 @@ impl<'r, 'a> Writer<'r, 'a> {
 }
 
 /// Writes a file or a part of it.
-fn file(run: &Run<'_>, task: &FileTask, blobs: &Blobs) {
+fn file(run: &Run<'_>, task: &FileTask, blobs: &Blobs, cloner: Option<&Cloner>) {
     let file = &task.file;
     // What was begun of it goes away with the state.
     if run.is_stopped() {
         return;
     }
     if !file.has_failed()
-        && let Err(failure) = part(run, task, blobs)
+        && let Err(failure) = part(run, task, blobs, cloner)
     {
         file.failed.store(true, Ordering::Relaxed);
         match failure {
@@ -135,6 +158,9 @@ fn file(run: &Run<'_>, task: &FileTask, blobs: &Blobs) {
         run.link_failed(file.key);
         return;
     }
+    if let (Some(origin), Some(open)) = (file.origin.get(), file.open.get()) {
+        origin.complete(open);
+    }
     file.complete.store(true, Ordering::Relaxed);
     run.tally.files.add(1);
     run.tally.verified.add(1);
@@ -143,7 +169,7 @@ fn file(run: &Run<'_>, task: &FileTask, blobs: &Blobs) {
     }
 }
 
-fn part(run: &Run<'_>, task: &FileTask, blobs: &Blobs) -> Result<(), Failure> {
+fn part(run: &Run<'_>, task: &FileTask, blobs: &Blobs, cloner: Option<&Cloner>) -> Result<(), Failure> {
     let file = &task.file;
     let how = file.how();
     let sparse = run.options.sparse && how == How::Make;
@@ -157,7 +183,10 @@ fn part(run: &Run<'_>, task: &FileTask, blobs: &Blobs) -> Result<(), Failure> {
     };
     if is_touched {
         let open = opened(run, file)?;
-        write_slices(open, &slices).map_err(Failure::target("write"))?;
+        match cloner.filter(|_| how == How::Make && !task.clones.is_empty()) {
+            None => write_slices(open, &slices).map_err(Failure::target("write"))?,
+            Some(cloner) => write_shared(run, task, open, &slices, cloner).map_err(Failure::target("write"))?,
+        }
         if how == How::Patch {
             for hole in needed().filter(|piece| piece.source == Source::Hole) {
                 make_hole(open, hole.offset, hole.len_bytes).map_err(Failure::target("write"))?;
@@ -202,9 +231,9 @@ fn opened<'f>(run: &Run<'_>, file: &'f FileState) -> Result<&'f File, Failure> {
         }
         _ => {
             let made = handle.create_file(&file.entry.name, !file.dir.fresh).map_err(Failure::target("make"))?;
-            if !set_early_flags(made.as_fd(), file.entry.flags).map_err(Failure::target("set the flags of"))? {
-                run.tally.skipped_attributes.add(1);
-            }
+            let above = file.dir.entry.as_deref();
+            set_early(run, made.as_fd(), &file.entry, above, || file.path())
+                .map_err(Failure::target("set the flags of"))?;
             made
         }
     };
@@ -217,16 +246,33 @@ fn attributes(run: &Run<'_>, file: &FileState) {
         let (Some(handle), Some(existing)) = (&file.dir.handle, &file.existing) else { return };
         let name = &file.entry.name;
         if !has_attrs(handle, name, existing, &attrs, &run.policy).unwrap_or(false) {
+            if existing.attributes & FIXED != 0
+                && let Ok(open) = handle.open_read(name)
+            {
+                // What may not be is said when it is tried.
+                let _ = unfix(open.as_fd());
+            }
             run.attr_problems(|| file.path(), apply(handle, name, None, &attrs, &run.policy));
+        }
+        if file.entry.flags != 0 || existing.attributes & FIXED != 0 {
+            kept_flags(run, file, handle, existing);
         }
         return;
     };
     run.attr_problems(|| file.path(), apply_fd(open.as_fd(), &attrs, &run.policy));
-    match set_late_flags(open.as_fd(), file.entry.flags) {
-        Ok(true) => {}
-        Ok(false) => run.tally.skipped_attributes.add(1),
-        Err(error) => run.problem(&file.path(), format!("cannot set its flags: {error}")),
+    set_late(run, open.as_fd(), file.entry.flags, file.how() == How::Patch, || file.path());
+}
+
+/// The flags of a file in which nothing was written.
+fn kept_flags(run: &Run<'_>, file: &FileState, handle: &TargetDir, existing: &Stat) {
+    let Ok(open) = handle.open_read(&file.entry.name) else { return };
+    if !stat_fd(open.as_fd()).is_ok_and(|stat| stat.is_same_inode(existing)) {
+        return;
     }
+    if file.entry.flags & NOCOW != 0 && flags(open.as_fd()) & NOCOW == 0 {
+        run.lost(Lost::storage("the flag no copy-on-write (C)"), &|| file.path());
+    }
+    set_late(run, open.as_fd(), file.entry.flags, true, || file.path());
 }
 
 /// The bytes to write, each with its offset.
@@ -267,6 +313,42 @@ fn without_zeros<'b>(offset: u64, bytes: &'b [u8], slices: &mut Vec<(u64, &'b [u
     if start < bytes.len() {
         slices.push((offset + start as u64, &bytes[start..]));
     }
+}
+
+/// Writes what is not shared, then shares in order, as a file may share what comes earlier in itself.
+fn write_shared(
+    run: &Run<'_>,
+    task: &FileTask,
+    open: &File,
+    slices: &[(u64, &[u8])],
+    cloner: &Cloner,
+) -> io::Result<()> {
+    let mut at = 0;
+    for clone in &task.clones {
+        write_slices(open, &within(slices, at..clone.offset))?;
+        at = clone.offset + clone.len_bytes;
+    }
+    write_slices(open, &within(slices, at..u64::MAX))?;
+    for clone in &task.clones {
+        if cloner.share(&task.file, open, clone) {
+            run.tally.bytes_shared.add(clone.len_bytes);
+        } else {
+            write_slices(open, &within(slices, clone.offset..clone.offset + clone.len_bytes))?;
+        }
+    }
+    Ok(())
+}
+
+/// The parts of slices, which ascend, that lie in `range`.
+fn within<'b>(slices: &[(u64, &'b [u8])], range: Range<u64>) -> Vec<(u64, &'b [u8])> {
+    let first = slices.partition_point(|(at, bytes)| at + bytes.len() as u64 <= range.start);
+    let before_end = slices[first..].iter().take_while(|(at, _)| *at < range.end);
+    let clip = |(at, bytes): &(u64, &'b [u8])| {
+        let cut = |offset: u64| usize::try_from(offset.saturating_sub(*at)).map_or(bytes.len(), |n| n.min(bytes.len()));
+        let start = cut(range.start);
+        (at + start as u64, &bytes[start..cut(range.end)])
+    };
+    before_end.map(clip).filter(|(_, bytes)| !bytes.is_empty()).collect()
 }
 
 /// Writes slices in order, those that follow each other together.

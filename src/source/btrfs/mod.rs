@@ -21,4 +21,4 @@ pub use subvol::{
     FsInfo, NestedSubvol, ROOT_INO, STUB_INO, SubvolInfo, Uuid, create_snapshot, create_subvolume, delete_subvolume,
     fs_info, is_btrfs, is_read_only, is_subvolume_root, nested_subvolumes, set_read_only, subvol_info,
 };
-pub use sys::clone_range;
+pub use sys::{XFlags, clone_range, set_xflags};

@@ -43,6 +43,9 @@ unsafe impl Plain for raw::btrfs_ioctl_vol_args {}
 // SAFETY: integers, arrays of integers, and a raw pointer, which may be null.
 unsafe impl Plain for raw::btrfs_ioctl_vol_args_v2 {}
 
+// SAFETY: integers and arrays of integers.
+unsafe impl Plain for raw::fsxattr {}
+
 /// An ioctl whose argument is a pointer. Its return value, which some kernels make 1 on success, means nothing.
 struct Call {
     opcode: u32,
@@ -288,4 +291,42 @@ pub fn clone_range(
     };
     // SAFETY: the structure is that of the operation; `from` is open during the call.
     Ok(unsafe { call(to, op::FICLONERANGE, &mut args) }?)
+}
+
+/// Inode flags that `FS_IOC_FSSETXATTR` sets without touching the compression property.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct XFlags {
+    /// `FS_XFLAG_SYNC`.
+    pub synchronous: bool,
+    /// `FS_XFLAG_IMMUTABLE`.
+    pub immutable: bool,
+    /// `FS_XFLAG_APPEND`.
+    pub append_only: bool,
+    /// `FS_XFLAG_NODUMP`.
+    pub no_dump: bool,
+    /// `FS_XFLAG_NOATIME`.
+    pub no_atime: bool,
+}
+
+/// `FS_IOC_FSSETXATTR`: gives an open object these flags and leaves all others.
+///
+/// # Errors
+/// Those of ioctl(2): `EPERM`, `EOPNOTSUPP`, `ENOTTY`.
+pub fn set_xflags(fd: BorrowedFd<'_>, flags: &XFlags) -> Result<(), Errno> {
+    // The bits of `linux/fs.h`.
+    let all = [
+        (0x8, flags.immutable),
+        (0x10, flags.append_only),
+        (0x20, flags.synchronous),
+        (0x40, flags.no_atime),
+        (0x80, flags.no_dump),
+    ];
+    let mut args = raw::fsxattr::zeroed();
+    // SAFETY: the structure is that of the operation.
+    unsafe { call(fd, op::FS_IOC_FSGETXATTR, &mut *args)? };
+    for (bit, is_set) in all {
+        args.fsx_xflags = if is_set { args.fsx_xflags | bit } else { args.fsx_xflags & !bit };
+    }
+    // SAFETY: the structure is that of the operation.
+    unsafe { call(fd, op::FS_IOC_FSSETXATTR, &mut *args) }
 }

@@ -6,11 +6,14 @@ use crate::{open, roles};
 use panther::config;
 use panther::ops::Progress;
 use panther::ops::backup::{BackupOptions, SnapshotMode, backup};
+use panther::ops::database::spec::parse_timeout;
+use panther::ops::database::{CommandLine, Database, Hooks};
 use panther::repo::writer::{AUTO, DEFAULT_LEVEL};
 use panther::report::backup as report;
 use panther::source::{ExcludeOptions, parse_size};
 use panther::{Error, Result};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Options of `backup`.
 #[derive(Debug, clap::Args)]
@@ -18,6 +21,7 @@ use std::path::PathBuf;
   panther -r REPO backup /home /etc --exclude-caches --tag daily
   panther -r REPO backup / -x --exclude /var/cache --exclude '*.iso'
   panther -r REPO backup ~/work --dry-run
+  panther -r REPO backup /etc /var/lib/postgresql --database postgresql=/var/lib/postgresql
 
 Patterns are those of .gitignore; one with a slash in its middle matches at any depth, one that
 begins with a slash only there. Exit code 3: the snapshot was made, but something could not be read.")]
@@ -51,6 +55,18 @@ pub struct Options {
     /// Read the newest snapshot of the subvolume in this folder instead of taking one
     #[arg(long, value_name = "FOLDER", conflicts_with = "snapshot")]
     newest_in: Option<PathBuf>,
+    /// A database in the paths: postgresql=FOLDER, redis=FOLDER or other=FOLDER, and maybe ,name= ,client= ,before= ,after= ,timeout=; it is made ready before its snapshot, and left out if that fails
+    #[arg(long, value_name = "KIND=FOLDER[,…]")]
+    database: Vec<Database>,
+    /// Run before snapshots are taken, without a shell; if it fails, nothing is backed up
+    #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse)]
+    hook_before: Option<CommandLine>,
+    /// Run as soon as snapshots are taken, also if something failed; where none is taken, once all is read
+    #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse)]
+    hook_after: Option<CommandLine>,
+    /// How long each hook may take before it is killed
+    #[arg(long, value_name = "TIME", default_value = "5min", value_parser = parse_timeout)]
+    hook_timeout: Duration,
     /// auto, fastest, default, better, max, or a zstd level from 1 to 19; auto is default, and works harder where the uplink leaves time for it
     /// [default: the profile's, else auto]
     #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
@@ -188,9 +204,16 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         skip_if_unchanged: options.skip_if_unchanged || from_profile.skip_if_unchanged == Some(true),
         threads: 0,
         snapshots: options.snapshots(),
+        databases: options.database.clone(),
+        hooks: Hooks {
+            before: options.hook_before.clone(),
+            after: options.hook_after.clone(),
+            timeout: options.hook_timeout,
+        },
     };
     let done = backup(&repo, &state, &options, &context.ui)?;
-    done.warnings.iter().for_each(|warning| context.ui.warn(warning));
+    let left_out = done.databases.iter().filter_map(|database| database.error.as_ref());
+    done.warnings.iter().chain(&done.failed_hooks).chain(left_out).for_each(|warning| context.ui.warn(warning));
     open::warn_of_oddities(context, &repo);
     context.report(&done, || report::text(&done))?;
     Ok(if report::is_incomplete(&done) { Outcome::Incomplete } else { Outcome::Complete })

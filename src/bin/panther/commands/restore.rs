@@ -22,7 +22,8 @@ use std::path::PathBuf;
   panther -r REPO restore latest --host web --target / --include /etc/nginx --dry-run
 
 SNAPSHOT alone restores everything below the target with its full path; SNAPSHOT:PATH restores what is in
-that folder, or that one file, into the target itself. Exit code 3: something could not be restored.")]
+that folder, or that one file, into the target itself. On a Btrfs, subvolumes, inode flags and compression
+properties come back, and equal content shares its room; elsewhere it is said what could not be kept. Exit code 3: something could not be restored.")]
 pub struct Options {
     /// The snapshot (its id, a beginning of it, or latest), and maybe a path in it
     #[arg(value_name = "SNAPSHOT[:PATH]")]
@@ -65,6 +66,9 @@ pub struct Options {
     /// Make holes of long runs of zeros, too
     #[arg(long)]
     sparse: bool,
+    /// On a Btrfs, write content that occurs several times several times instead of sharing its room
+    #[arg(long)]
+    no_reflink: bool,
 }
 
 /// Restores.
@@ -89,6 +93,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         owners,
         no_xattrs: options.no_xattrs,
         sparse: options.sparse,
+        reflink: !options.no_reflink,
         threads: 0,
     };
     let done = restore(&repo, &state, &snapshot, &restore_options, &context.ui)?;
