@@ -25,8 +25,8 @@ in
         "/home/*/.cache"
         "/var/cache"
         "/var/tmp"
-        "/tmp"
-        "/.swap"
+        # OpNix writes them anew.
+        "/var/lib/opnix"
         "node_modules/"
         "target/debug/"
       ];

@@ -16,10 +16,7 @@
   panther.containers.backup = "volumes";
 
   services.panther = {
-    backups.nightly = {
-      onCalendar = "03:30";
-      sources = [ "/var/lib/containers/storage/volumes" ];
-    };
+    backups.nightly.onCalendar = "03:30";
     backups.databases = {
       inherit (config.services.panther.backups.nightly) repository;
       sources = [

@@ -134,9 +134,36 @@ let
       && !(elem s.mountpoint paths)
       && lib.any (p: p != s.mountpoint && isBelow p s.mountpoint) paths
     ) (byMountpoint (attrValues subvolumes));
+
+  # What is mounted in / and is no data, or not this machine's.
+  systemMounts = [
+    "/.swap"
+    "/boot"
+    "/dev"
+    "/media"
+    "/mnt"
+    "/proc"
+    "/run"
+    "/sys"
+    "/tmp"
+  ];
+  # Patterns for a backup of `paths`: what is mounted below one of them and not wanted. A backup follows mounts.
+  unwanted =
+    subvolumes: paths:
+    let
+      below = path: lib.any (p: p != path && isBelow p path) paths;
+      holdsSource = path: lib.any (p: isBelow path p) paths;
+      refused = map (s: s.mountpoint) (
+        filter (s: s.backup != true) (byMountpoint (attrValues subvolumes))
+      );
+    in
+    filter (path: below path && !(holdsSource path)) (
+      refused ++ filter (m: !(lib.any (s: s.mountpoint == m) (attrValues subvolumes))) systemMounts
+    );
 in
 {
   inherit
+    unwanted
     mountOptions
     onPool
     isBelow

@@ -43,8 +43,17 @@ in
       runroot = "/run/containers/storage";
     };
     panther.storage.subvolumes.containers = lib.mkIf config.panther.storage.enable {
-      backup = cfg.backup == "all";
+      backup = cfg.backup != "none";
       snapshots = cfg.backup != "none";
+      # Images and the layers of containers can be pulled and made again; volumes cannot.
+      exclude = lib.optionals (cfg.backup == "volumes") (
+        map (f: "${cfg.folder}/storage/${f}") [
+          "overlay"
+          "overlay-containers"
+          "overlay-images"
+          "overlay-layers"
+        ]
+      );
     };
   };
 }

@@ -187,4 +187,45 @@ in
       "/home/.panther"
     ];
   };
+  testUnwanted = {
+    expr = [
+      (s.unwanted table [
+        "/"
+        "/home"
+      ])
+      (s.unwanted table [ "/home" ])
+      (s.unwanted table [
+        "/"
+        "/data/keep"
+        "/home/dev"
+        "/var/lib/postgresql"
+      ])
+    ];
+    expected =
+      let
+        system = [
+          "/.swap"
+          "/boot"
+          "/dev"
+          "/media"
+          "/mnt"
+          "/proc"
+          "/run"
+          "/sys"
+          "/tmp"
+        ];
+      in
+      [
+        (
+          [
+            "/data"
+            "/home/dev"
+            "/var/lib/postgresql"
+          ]
+          ++ system
+        )
+        [ "/home/dev" ]
+        system
+      ];
+  };
 }

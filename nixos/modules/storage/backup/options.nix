@@ -81,6 +81,23 @@ let
           default = true;
           description = "Leave out folders with a CACHEDIR.TAG.";
         };
+        oneFileSystem = mkOption {
+          type = types.bool;
+          default = false;
+          description = ''
+            Follow nothing that is mounted below a source. Of sources that lie below one another only the outermost is left then; so
+            with `/` among them it is better off, and what is not wanted is in `exclude`.
+          '';
+        };
+        excludeUnwanted = mkOption {
+          type = types.bool;
+          default = storage.enable;
+          defaultText = lib.literalMD "with `panther.storage.enable`";
+          description = ''
+            Leave out the subvolumes with `backup = false`, and with `/` also what is mounted below and is nobody's data: /proc, /run, /boot, /mnt
+            and the like. A backup of / follows everything that is mounted below it.
+          '';
+        };
         snapshot = mkOption {
           type = types.enum [
             "auto"
@@ -309,8 +326,15 @@ let
             sources = map (p: if isSubvolume p then { subvolume = p; } else { path = p; }) all;
             b2 = given { endpoint = cfg.b2Endpoint; };
             backup = given {
-              inherit (b) exclude tags compression;
+              exclude =
+                b.exclude
+                ++ lib.concatMap (s: s.exclude) (
+                  lib.filter (s: lib.elem s.mountpoint all) (lib.attrValues storage.subvolumes)
+                )
+                ++ lib.optionals b.excludeUnwanted (panther.subvolumes.unwanted storage.subvolumes all);
+              inherit (b) tags compression;
               exclude-caches = b.excludeCaches;
+              one-file-system = b.oneFileSystem;
               skip-if-unchanged = b.skipIfUnchanged;
             };
             inherit (b) retention;

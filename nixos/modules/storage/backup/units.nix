@@ -49,6 +49,10 @@ let
       ) (allSources b)
     );
   prometheus = optional (cfg.metrics.prometheusFolder != null) "-${cfg.metrics.prometheusFolder}";
+  # Of these the timer itself makes another attempt soon.
+  isFrequent =
+    b:
+    b.dueCheck.enable || (b.onCalendar != null && panther.calendar.maxGapMinutes b.onCalendar <= 360);
   seconds = text: toString (panther.calendar.seconds text);
 
   job =
@@ -163,14 +167,14 @@ let
         // {
           RequiresMountsFor = allSources b;
         }
-        // optionalAttrs b.dueCheck.enable {
-          # Attempts that found nothing to do are starts, too.
+        // optionalAttrs (isFrequent b) {
+          # The starts of the timer count, too.
           StartLimitIntervalSec = 0;
         };
-      # The next attempt comes anyway. A laptop without a network is no failure until the age of the last success says so.
+      # The next attempt comes anyway. No network is no failure until the age of the last success says so.
       serviceConfig =
         made.serviceConfig
-        // optionalAttrs b.dueCheck.enable {
+        // optionalAttrs (isFrequent b) {
           Restart = "no";
           SuccessExitStatus = "7";
         };

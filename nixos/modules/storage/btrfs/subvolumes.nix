@@ -70,6 +70,11 @@ let
           default = false;
           description = "Whether local snapshots are made of it.";
         };
+        exclude = mkOption {
+          type = types.listOf types.str;
+          default = [ ];
+          description = "Patterns of what is left out of backups of it.";
+        };
         backup = mkOption {
           type = types.nullOr types.bool;
           default = null;
