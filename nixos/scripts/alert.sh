@@ -3,7 +3,7 @@
 #   ALERT_HOST  ALERT_REPEAT_SECONDS  ALERT_MAIL_TO   credential: webhook
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
-# shellcheck source=metrics.sh
+# shellcheck source=nixos/scripts/metrics.sh
 . "$here/metrics.sh"
 unit=$1
 now=$(date +%s)

@@ -3,7 +3,7 @@
 # what is not, new files at least. Exit code 1 where something is left that differs, since +C does nothing to a file with content.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
-# shellcheck source=metrics.sh
+# shellcheck source=nixos/scripts/metrics.sh
 . "$here/metrics.sh"
 wrong=0
 

@@ -3,7 +3,7 @@
 #   PANTHER_JOB  PANTHER_STATE   and of systemd: SERVICE_RESULT EXIT_CODE EXIT_STATUS
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
-# shellcheck source=metrics.sh
+# shellcheck source=nixos/scripts/metrics.sh
 . "$here/metrics.sh"
 
 # An attempt that found nothing to do says nothing.

@@ -5,7 +5,7 @@
 #   WATCH_POOLS  lines of POOL FOLDER     WATCH_FULL_PERCENT (90)
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
-# shellcheck source=metrics.sh
+# shellcheck source=nixos/scripts/metrics.sh
 . "$here/metrics.sh"
 now=$(date +%s)
 bad=0

@@ -2,6 +2,7 @@
 { config, lib, ... }:
 let
   inherit (lib) mkOption types;
+  config' = config;
   cfg = config.services.panther;
   storage = config.panther.storage;
   panther = import ../../../lib/storage { inherit lib; };
@@ -333,6 +334,8 @@ let
                 )
                 ++ lib.optionals b.excludeUnwanted (panther.subvolumes.unwanted storage.subvolumes all);
               inherit (b) tags compression;
+              # What restores and forget ask for, whatever the kernel is told its name is.
+              host = config'.networking.hostName;
               exclude-caches = b.excludeCaches;
               one-file-system = b.oneFileSystem;
               skip-if-unchanged = b.skipIfUnchanged;
