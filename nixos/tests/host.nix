@@ -68,7 +68,12 @@ let
     };
 in
 rec {
-  inherit lib pkgs evaluate;
+  inherit
+    lib
+    pkgs
+    evaluate
+    diskoLib
+    ;
   names = [
     "contabo"
     "hetzner"

@@ -10,7 +10,7 @@ let
     optional
     ;
   value = v: if isBool v then (if v then "true" else "false") else toString v;
-  # An empty list is said by an empty value, as in NixOS.
+  # An empty list says nothing, as in NixOS.
   lines =
     attrs:
     concatStrings (

@@ -208,13 +208,19 @@ let
   };
 
   types = rec {
-    bool = plain "boolean" builtins.isBool;
-    int = plain "signed integer" builtins.isInt;
+    bool = plain "boolean" builtins.isBool // {
+      name = "bool";
+    };
+    int = plain "signed integer" builtins.isInt // {
+      name = "int";
+    };
     float = plain "floating point number" builtins.isFloat;
     number = plain "signed integer or floating point number" (
       v: builtins.isInt v || builtins.isFloat v
     );
-    str = plain "string" builtins.isString;
+    str = plain "string" builtins.isString // {
+      name = "str";
+    };
     path = plain "absolute path" (
       v: builtins.isPath v || (builtins.isString v && builtins.substring 0 1 v == "/")
     );
@@ -329,6 +335,16 @@ let
       check = v: isAttrs v || isFunction v;
       emptyValue = { };
       inherit module;
+      getSubOptions =
+        prefix:
+        (evalModules {
+          modules = [ module ];
+          specialArgs = {
+            name = "<name>";
+            lib = self;
+          };
+          inherit prefix;
+        }).options;
       merge =
         loc: values:
         (evalModules {
@@ -344,21 +360,6 @@ let
 
   # What the real lib is told beside; here it is enough to have it for submodules.
   self = import ./lib.nix;
-
-  subOptions =
-    type:
-    if type.name == "submodule" then
-      (evalModules {
-        modules = [ type.module ];
-        specialArgs = {
-          name = "<name>";
-          lib = self;
-        };
-      }).options
-    else if type ? nestedTypes then
-      subOptions type.nestedTypes.elemType
-    else
-      { };
 in
 {
   inherit
@@ -368,7 +369,6 @@ in
     mkOverride
     evalModules
     types
-    subOptions
     ;
   isOption = isType "option";
   mkDefault = mkOverride 1000;

@@ -97,7 +97,8 @@ let
           StateDirectory = "panther";
           CacheDirectory = "panther";
           CacheDirectoryMode = "0700";
-          CapabilityBoundingSet = capabilities;
+          # An empty list would say nothing, which is all of them.
+          CapabilityBoundingSet = if capabilities == [ ] then "" else capabilities;
           RestrictAddressFamilies = [
             "AF_INET"
             "AF_INET6"
