@@ -284,6 +284,18 @@ pub enum Error {
     /// A snapshot that was read is no longer what it was.
     #[error("the snapshot {} was changed while it was backed up", .0.display())]
     SnapshotChanged(PathBuf),
+    /// The month would cost more than its budget allows.
+    #[error("the budget stops this backup: {month} would cost {forecast}, over the limit of {limit}")]
+    Budget {
+        /// The month, as `2026-05`.
+        month: String,
+        /// What it would come to.
+        forecast: String,
+        /// What it may.
+        limit: String,
+        /// What this run was expected to add to it.
+        adds_bytes: u64,
+    },
     /// A hook or a database's client failed.
     #[error("{what} failed")]
     Command {
@@ -338,6 +350,7 @@ impl Error {
             Self::WrongKey(_) => 12,
             Self::Role { .. } => 13,
             Self::Newer { .. } => 14,
+            Self::Budget { .. } => 15,
             Self::Interrupted => 130,
             Self::Io { .. }
             | Self::State { .. }
@@ -406,6 +419,11 @@ impl Error {
                 "it takes CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH; for somebody else's subvolume also CAP_FOWNER, and a folder .panther in it that this user may write to (docs/btrfs.md)"
             }
             Self::SnapshotChanged(_) => "let nobody write to it, or take another, and run the same command again",
+            Self::Budget { adds_bytes, .. } => {
+                return Some(format!(
+                    "nothing was uploaded; this run would add about {adds_bytes} bytes. `panther cost` shows what the money goes into; exclude something, keep fewer snapshots and prune, raise budget.stop-month-dollars, or use --override-budget once"
+                ));
+            }
             Self::Interrupted => "run the same command again: it carries on where it stopped",
             _ => return None,
         };

@@ -12,6 +12,7 @@
 //! 6. **Side by side.** All calls may run at the same time from many threads and processes.
 //! 7. **No secrets** in [`Backend::location`] or in an error.
 
+use crate::cost::Stored;
 use crate::error::StoreError;
 use crate::format::time::Time;
 use std::ops::Range;
@@ -121,6 +122,24 @@ pub trait Backend: Send + Sync {
         Usage::default()
     }
 
+    /// What was removed since this was last asked, and since when it had been stored, by the store's clock: for the bill. Nothing from a store
+    /// that nobody bills.
+    fn take_removed(&self) -> Vec<Stored> {
+        Vec::new()
+    }
+
+    /// Visits everything that is billed as stored, also versions that are hidden, each with its object's name and since when it is there; that
+    /// is 0 where the store does not tell.
+    ///
+    /// # Errors
+    /// As [`Backend::list`].
+    fn list_billed(&self, visit: &mut dyn FnMut(&str, Stored)) -> Result<(), StoreError> {
+        self.list("", &mut |listed| {
+            let from_secs = listed.uploaded.map_or(0, |time| time.secs);
+            visit(&listed.name, Stored { bytes: listed.size_bytes, from_secs, until_secs: None });
+        })
+    }
+
     /// As [`Backend::list`] of everything, but without what lies in a folder of this name, at any depth. Cheaper than a whole listing.
     ///
     /// # Errors
@@ -177,6 +196,11 @@ pub trait Backend: Send + Sync {
     /// The slots that whoever puts many objects takes one of for each, before it begins.
     fn put_slots(&self) -> Arc<Slots> {
         Arc::new(Slots::new(LOCAL_PUTS, LOCAL_PUTS))
+    }
+
+    /// When an object was stored, as far as one can know where [`Listed::uploaded`] says nothing: for those who only want to leave alone what is new.
+    fn stored_at(&self, _name: &str) -> Option<Time> {
+        None
     }
 
     /// What the listings so far have shown to be odd, sorted.

@@ -1,7 +1,7 @@
 //! The configuration file: one TOML file with profiles. Pure: text to typed values; who reads the file and overlays options is above.
 //!
 //! - [`values`]: texts with a rule: times, spans, rates, commands
-//! - [`types`]: the file's tables
+//! - [`types`], [`money`]: the file's tables
 //! - `unknown`: keys that nobody knows, and which was meant
 //! - `rules`: what must hold between keys
 //! - [`schema`]: JSON Schema of all that
@@ -9,6 +9,7 @@
 //! No secret is ever in the file: keys and passphrases are named by file or command.
 
 mod keep;
+pub mod money;
 mod places;
 mod rules;
 pub mod schema;

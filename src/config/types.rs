@@ -1,6 +1,7 @@
 //! The file's tables. What is left out has the default of the program, as `docs/config.md` says it.
 
 pub use super::keep::{GroupBy, Preset, Retention, Snapshots};
+pub use super::money::{HostClass, Objective, Prices};
 use super::values::{
     AbsolutePath, Calendar, Clock, Command, Compression, Dogstatsd, Dollars, Rate, Size, Time, Url, Writer,
 };
@@ -68,6 +69,15 @@ pub struct Profile {
     /// What it may cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// Prices that differ from those that the program knows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<Prices>,
+    /// What this machine is to keep to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
+    /// The same for other hosts of the repository, by the name that they write under.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, Objective>,
     /// Where figures of each run go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
@@ -115,6 +125,9 @@ pub struct Source {
     /// A Btrfs subvolume, read from a snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subvolume: Option<AbsolutePath>,
+    /// So old may its newest backup be, where that is not what the machine's objective says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_point: Option<Time>,
     /// What is done with subvolumes below it.
     #[serde(skip_serializing_if = "is_default")]
     pub nested: Nested,

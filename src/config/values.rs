@@ -102,6 +102,13 @@ text!(
     |text| text.parse().map_err(|e: retention::RetentionError| e.to_string())
 );
 text!(
+    /// A date.
+    Date(jiff::civil::Date),
+    "a date: YYYY-MM-DD",
+    ["2026-05-01"],
+    |text| text.parse().map_err(|_| format!("{text:?} is no date: write YYYY-MM-DD"))
+);
+text!(
     /// How long something may take.
     Time(Duration),
     "a length of time: a whole number and s, min, h or d; several may follow each other",

@@ -3,6 +3,8 @@
 pub mod backup;
 pub mod check;
 pub mod compare;
+pub mod copy;
+pub mod cost;
 pub mod database;
 pub mod doctor;
 pub mod forget;
@@ -11,7 +13,20 @@ pub mod list;
 pub mod local_snapshots;
 pub mod pins;
 pub mod progress;
+pub mod prune;
+pub mod rebuild_state;
+pub mod repair;
 pub mod restore;
+pub mod rewrite;
+pub mod stats;
+mod storing;
 pub mod try_it;
+pub mod undelete;
 
 pub use progress::{Progress, Silent, Totals};
+
+/// An error and its causes on one line.
+fn in_words(error: &crate::Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -9,6 +9,7 @@ use crate::state::dirs::{DirKey, Stamp, Totals};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 /// How an object compares with what is remembered of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,6 +89,8 @@ pub struct ReadJob {
     pub remember: bool,
     /// Which change.
     pub change: Change,
+    /// Whether other files may turn out to have its content, too.
+    pub shared: bool,
     /// The time as of which it is read, if that is not now: when a snapshot was taken.
     pub as_of: Option<Time>,
 }
@@ -128,6 +131,8 @@ pub struct FileDone {
     pub nlink: u64,
     /// Whether another link to it may come.
     pub remember: bool,
+    /// Whether other files may turn out to have its content, too.
+    pub shared: bool,
     /// Which change.
     pub change: Change,
     /// Said to the user: it changed while it was read.
@@ -176,6 +181,13 @@ pub enum Item {
     PartsEnd(Box<FileDone>),
     /// The end of a large file that could not be read to its end.
     PartsFailed,
+    /// Asks for the whole content list of a file that was read in this run, if it is known.
+    Ask {
+        /// Which file.
+        inode: InodeKey,
+        /// Where the answer goes.
+        answer: SyncSender<Option<Arc<[Record]>>>,
+    },
     /// The directory that began last ends.
     Leave(Box<DirEnd>),
     /// Something could not be read and is missing.

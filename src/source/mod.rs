@@ -14,6 +14,7 @@ mod owners;
 pub mod read;
 pub mod recut;
 mod regions;
+mod shares;
 mod size;
 pub mod snapshot_folder;
 pub mod walk;

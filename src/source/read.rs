@@ -217,6 +217,7 @@ impl ReadContext<'_> {
             nlink: stat.nlink,
             // The name may have become another file's since the folder was read.
             remember: of.remember && of.inode.ino == stat.ino,
+            shared: of.shared,
             change: of.change,
             warning: None,
         }
@@ -277,12 +278,13 @@ struct Seen<'a> {
 struct Asked {
     inode: InodeKey,
     remember: bool,
+    shared: bool,
     change: Change,
 }
 
 impl From<&ReadJob> for Asked {
     fn from(job: &ReadJob) -> Self {
-        Self { inode: job.inode, remember: job.remember, change: job.change }
+        Self { inode: job.inode, remember: job.remember, shared: job.shared, change: job.change }
     }
 }
 

@@ -6,6 +6,7 @@ use super::meta::{Kind, Stat, open_dir_at, readlink_at, stat_at};
 use super::names::{Name, read_names, read_names_and_inodes};
 use super::overlay::{Overlay, Overlays, SnapshotView};
 use super::read::{ReadContext, entry_of, flags_of, stamp_of};
+use super::shares::Shares;
 use super::snapshot_folder::FOLDER;
 use super::{CACHE_TAG_NAME, Excludes, is_cache_dir, xattrs_fd, xattrs_path};
 use crate::error::{Error, Result};
@@ -36,10 +37,8 @@ pub struct WalkContext<'a> {
     pub excludes: &'a Excludes,
     /// What is remembered; none to read everything.
     pub memory: Option<&'a DirView>,
-    /// Whether an entry that is remembered can be used again.
-    pub reusable: &'a (dyn Fn(InodeKey, &[u8]) -> bool + Sync),
-    /// Whether folders in which nothing has changed can be taken over as a whole, unseen.
-    pub takes_folders_over: bool,
+    /// Whether what is remembered of an object can be used again.
+    pub reusable: &'a (dyn Fn(InodeKey, &Child) -> bool + Sync),
     /// What is read in place of what lies at some paths.
     pub overlays: &'a Overlays,
 }
@@ -52,6 +51,7 @@ pub struct Walk<'a, S> {
     pub(super) path: PathBuf,
     pub(super) links: HashMap<InodeKey, u64>,
     pub(super) included: HashMap<(u64, u64), bool>,
+    pub(super) shares: Shares,
 }
 
 /// Where in the tree the walk is.
@@ -150,6 +150,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             path: PathBuf::new(),
             links: HashMap::new(),
             included: HashMap::new(),
+            shares: Shares::default(),
         }
     }
 
@@ -248,7 +249,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             && may_look_the_same
             && child.stamp == stamp
             && stamp.ino != 0
-            && (self.context.reusable)(inode, &child.entry)
+            && (self.context.reusable)(inode, child)
         {
             let file_bytes = (stat.kind == Kind::File).then_some(stat.size_bytes);
             let Some(Child { name, entry, totals, .. }) = old else { return Ok(()) };

@@ -1,15 +1,17 @@
 //! Regular files of a walk: read whole by the readers, in parts by the walk, or only where they have changed.
 
-use super::btrfs::ChangedRanges;
+use super::btrfs::{ChangedRanges, Places};
 use super::items::{Batch, Change, FileDone, InodeKey, Item, Piece, ReadJob, Sink};
 use super::meta::{Kind, Stat, open_file_at, stat_fd};
 use super::read::{path_of, read_full, regions_of};
 use super::recut::{Changed, Outcome, Part, Recut, recut};
+use super::shares::Shared;
 use super::walk::{At, Place, Walk};
 use crate::error::{Error, Result};
 use crate::format::cbor::Dec;
 use crate::format::content::{ContentRoot, ListOf, Record, decode_node};
 use crate::format::entry::{Entry, Node};
+use crate::format::limits::ROOT_RECORDS;
 use crate::format::time::Time;
 use crate::id::BlobId;
 use crate::state::dirs::{DirKey, DirView};
@@ -19,6 +21,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 /// Files above this are read by the walk itself, in parts.
 const LARGE_BYTES: u64 = 1 << 20;
@@ -40,8 +43,16 @@ impl<'a, S: Sink> Walk<'a, S> {
     ) -> Result<()> {
         let as_of = place.snapshot.map(|snapshot| snapshot.taken);
         let (dir, name) = (Arc::clone(at.dir), at.name.to_owned());
-        let mut job =
-            Box::new(ReadJob { dir, name, size_bytes: stat.size_bytes, inode, remember: false, change, as_of });
+        let mut job = Box::new(ReadJob {
+            dir,
+            name,
+            size_bytes: stat.size_bytes,
+            inode,
+            remember: false,
+            shared: false,
+            change,
+            as_of,
+        });
         if stat.nlink > 1 {
             if let Some(left) = self.links.get_mut(&inode) {
                 *left -= 1;
@@ -63,10 +74,10 @@ impl<'a, S: Sink> Walk<'a, S> {
                 (Node::File(root), ChangedRanges::Ranges(ranges)) if self.pays(&ranges, stat.size_bytes) => {
                     self.changed_file(&job, &root, &ranges)
                 }
-                _ => self.whole_file(job),
+                _ => self.whole_file(job, place),
             };
         }
-        self.whole_file(job)
+        self.whole_file(job, place)
     }
 
     /// Whether to read only the changes: not of a file of which most has changed, nor of one that belongs in its entry now.
@@ -76,12 +87,51 @@ impl<'a, S: Sink> Walk<'a, S> {
         changed <= size_bytes / 2 && size_bytes > u64::from(inline_max_bytes)
     }
 
-    fn whole_file(&mut self, job: Box<ReadJob>) -> Result<()> {
+    fn whole_file(&mut self, mut job: Box<ReadJob>, place: &Place<'a>) -> Result<()> {
+        // Only what nobody changes is what its extents say; without memory everything is to be read.
+        if place.snapshot.is_some() && self.context.memory.is_some() {
+            let places = Places::of(job.dir.fd.as_fd());
+            // What cannot be found out is read.
+            match places.and_then(|places| self.shares.look(places, job.inode, job.size_bytes)).unwrap_or(Shared::No) {
+                Shared::No => {}
+                Shared::First => job.shared = true,
+                Shared::Like(origin, changed) => {
+                    if self.like(&job, origin, changed)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
         if job.size_bytes > LARGE_BYTES {
             return self.large_file(&job);
         }
         self.batch.weight_bytes += job.size_bytes as usize;
         self.push(Item::Read(job))
+    }
+
+    /// Takes the content of a file that shares its extents over, but for some ranges. Returns whether that could be done.
+    fn like(&mut self, job: &ReadJob, origin: InodeKey, changed: ChangedRanges) -> Result<bool> {
+        let pays = match &changed {
+            ChangedRanges::Same => true,
+            ChangedRanges::Ranges(ranges) => self.pays(ranges, job.size_bytes),
+            ChangedRanges::Whole => false,
+        };
+        if !pays {
+            return Ok(false);
+        }
+        // It is known as soon as all that came before has been assembled.
+        self.flush()?;
+        let (answer, known) = sync_channel(1);
+        self.sink.put(Batch { items: vec![Item::Ask { inode: origin, answer }], ..Batch::default() })?;
+        let Some(records) = known.recv().map_err(|_| Error::Aborted)? else { return Ok(false) };
+        let is_short = records.len() as u64 <= ROOT_RECORDS;
+        let root = ContentRoot { depth: 0, records: records.to_vec() };
+        match changed {
+            ChangedRanges::Same if is_short => self.same_content(job, Node::File(root))?,
+            ChangedRanges::Ranges(ranges) => self.changed_file(job, &root, &ranges)?,
+            ChangedRanges::Same | ChangedRanges::Whole => self.changed_file(job, &root, &[])?,
+        }
+        Ok(true)
     }
 
     /// The content that a changed file had in the parent snapshot, and what of it may have changed.
@@ -99,7 +149,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             // What a later run that was killed wrote down is not what the parent snapshot has.
             if session > snapshot.parent_session
                 || child.stamp.ino != inode.ino
-                || !(self.context.reusable)(inode, &child.entry)
+                || !(self.context.reusable)(inode, &child)
             {
                 continue;
             }

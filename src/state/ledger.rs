@@ -1,46 +1,22 @@
 //! What was asked of stores that count: calls by class and bytes both ways, by store and day (UTC). One file for all repositories of a state folder, which
-//! all runs of this machine share.
+//! all runs of this machine share. Beside that, what was removed: how many bytes had been there for how long, so that a bill can be made of it.
 
 use super::brief::Brief;
 use super::{guarded, unguarded};
 use crate::backend::Usage;
+pub use crate::cost::Day;
+use crate::cost::{Stored, byte_secs_by_day};
 use crate::error::Result;
 use redb::{ReadableTable, TableDefinition};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Store and day to counts.
 const DAYS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("usage by day");
+/// Store and day to the byte-seconds on that day of what this machine has removed since.
+const REMOVED: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("removed by day");
 /// Older days are dropped: 13 months are there whole.
 const KEPT_DAYS: u32 = 400;
-const SECS_PER_DAY: i64 = 86_400;
-
-/// A day in UTC: days since 1970-01-01.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Day(pub u32);
-
-impl Day {
-    /// The day of a time in seconds since 1970; the first one for what is before.
-    pub fn of_secs(secs: i64) -> Self {
-        Self(u32::try_from(secs.div_euclid(SECS_PER_DAY)).unwrap_or(0))
-    }
-
-    /// Today, by the system's clock.
-    pub fn today() -> Self {
-        Self::of_secs(crate::format::time::Time::now().secs)
-    }
-
-    /// The date.
-    pub fn date(self) -> jiff::civil::Date {
-        let span = jiff::Span::new().try_days(self.0);
-        // Some four billion days are beyond what a calendar has; such a day was never noted.
-        span.and_then(|span| jiff::civil::date(1970, 1, 1).checked_add(span)).unwrap_or(jiff::civil::Date::MAX)
-    }
-
-    /// Whether both are in one calendar month.
-    pub fn is_month_of(self, other: Self) -> bool {
-        self.date().first_of_month() == other.date().first_of_month()
-    }
-}
 
 /// A store's day.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,6 +57,47 @@ impl Ledger {
             table.retain(|(_, other), _| other >= oldest)?;
             Ok(())
         })
+    }
+
+    /// Notes what was removed from a store, durably: each day on which it was there gets its share.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`], [`crate::Error::State`].
+    pub fn add_removed(&self, location: &str, removed: &[Stored]) -> Result<()> {
+        let Some(last) = removed.iter().filter_map(|stored| stored.until_secs).max().map(Day::of_secs) else {
+            return Ok(());
+        };
+        let oldest = last.0.saturating_sub(KEPT_DAYS);
+        let first = removed.iter().map(|stored| Day::of_secs(stored.from_secs).0).min().unwrap_or(last.0).max(oldest);
+        let byte_secs = byte_secs_by_day(removed, Day(first), (last.0 + 1).saturating_sub(first), i64::MAX);
+        self.file.write(|write| {
+            let mut table = write.open_table(REMOVED)?;
+            for (day, byte_secs) in (first..).map(Day).zip(&byte_secs).filter(|(_, byte_secs)| **byte_secs > 0) {
+                let key = (location, day.0);
+                let old = table.get(key)?.and_then(|value| sum_of(location, day, value.value())).unwrap_or_default();
+                let sum = byte_secs.saturating_add(old).to_le_bytes();
+                table.insert(key, &guarded(&key_bytes(location, day), &sum)[..])?;
+            }
+            table.retain(|(_, other), _| other >= oldest)?;
+            Ok(())
+        })
+    }
+
+    /// The byte-seconds by day of what this machine has removed from a store.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`], [`crate::Error::State`].
+    pub fn removed(&self, location: &str) -> Result<BTreeMap<Day, u128>> {
+        let found = self.file.read(|read| {
+            let mut found = BTreeMap::new();
+            for item in read.open_table(REMOVED)?.range((location, 0)..=(location, u32::MAX))? {
+                let (key, value) = item?;
+                let day = Day(key.value().1);
+                found.extend(sum_of(location, day, value.value()).map(|sum| (day, sum)));
+            }
+            Ok(found)
+        })?;
+        Ok(found.unwrap_or_default())
     }
 
     /// All days of all stores, by store and then by day.
@@ -145,6 +162,10 @@ fn encode(location: &str, day: Day, usage: &Usage) -> Vec<u8> {
     guarded(&key_bytes(location, day), &value)
 }
 
+fn sum_of(location: &str, day: Day, value: &[u8]) -> Option<u128> {
+    unguarded(&key_bytes(location, day), value)?.try_into().ok().map(u128::from_le_bytes)
+}
+
 /// Counts that a later version may have put behind ours are passed over.
 fn decode(location: &str, day: Day, value: &[u8]) -> Option<Usage> {
     let key = key_bytes(location, day);
@@ -185,17 +206,6 @@ mod tests {
     }
 
     #[test]
-    fn days_and_months() {
-        assert_eq!(Day::of_secs(-1), Day(0));
-        assert_eq!((Day::of_secs(86_399), Day::of_secs(86_400)), (Day(0), Day(1)));
-        assert_eq!(Day(20_574).date(), jiff::civil::date(2026, 5, 1));
-        assert_eq!(Day(u32::MAX).date(), jiff::civil::Date::MAX);
-        // 2026-05-01 to 2026-05-31.
-        let may: Vec<u32> = (20_500..20_700).filter(|n| Day(*n).is_month_of(Day(20_580))).collect();
-        assert_eq!((may.first(), may.last(), may.len()), (Some(&20_574), Some(&20_604), 31));
-    }
-
-    #[test]
     fn runs_add_up_by_store_and_day() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::at(folder.path());
@@ -228,6 +238,24 @@ mod tests {
         ledger.add("b2://two", Day(20_575 + KEPT_DAYS), &usage(1)).unwrap();
         assert_eq!(ledger.days().unwrap().len(), 5);
         assert!(ledger.days().unwrap().iter().all(|d| d.day.0 > 20_574));
+    }
+
+    #[test]
+    fn what_was_removed_is_there_day_by_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::at(folder.path());
+        assert!(ledger.removed("b2://one").unwrap().is_empty());
+        let start = Day(20_574).start_secs();
+        let object = |bytes, from, until| Stored { bytes, from_secs: start + from, until_secs: Some(start + until) };
+        ledger.add_removed("b2://one", &[object(2, 86_300, 86_500), object(1, 0, 10)]).unwrap();
+        ledger.add_removed("b2://one", &[object(1, 86_400, 86_405)]).unwrap();
+        ledger.add_removed("b2://one/more", &[object(9, 0, 10)]).unwrap();
+        ledger.add_removed("b2://one", &[]).unwrap();
+        let want = BTreeMap::from([(Day(20_574), 210), (Day(20_575), 205)]);
+        assert_eq!(ledger.removed("b2://one").unwrap(), want);
+        // What was there for years concerns the days that are kept.
+        ledger.add_removed("b2://two", &[object(1, -86_400 * 1_000, 0)]).unwrap();
+        assert_eq!(ledger.removed("b2://two").unwrap().len(), KEPT_DAYS as usize);
     }
 
     #[test]

@@ -91,11 +91,13 @@ impl<'a> Connection<'a> {
         *self.shared.world().counts.calls.entry(route.kind).or_default() += 1;
         let logged = Logged {
             number: call.number,
+            at_millis: self.shared.world().clock.now_millis(),
             kind: call.kind,
             name: call.name,
             status: 0,
             up_bytes: 0,
             down_bytes: 0,
+            listed: 0,
             done: false,
             connection: self.number,
             fault: fault.as_ref().map(Fault::describe),
@@ -310,6 +312,7 @@ impl<'a> Connection<'a> {
     /// Counts a call that is about to be answered; puts the wrong byte into a file.
     fn account(&mut self, under: &mut Under<'_>, answer: &mut Answer, list_items: u64) {
         under.logged.status = answer.status;
+        under.logged.listed = list_items;
         let kind = under.route.kind;
         let mut world = self.shared.world();
         world.counts.bill(kind, list_items);

@@ -63,6 +63,8 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logged {
     pub number: u64,
+    /// By the service's clock.
+    pub at_millis: i64,
     pub kind: Kind,
     /// The file's name, or the prefix of a listing.
     pub name: Option<String>,
@@ -72,6 +74,8 @@ pub struct Logged {
     pub up_bytes: u64,
     /// Bytes of the body sent to the client.
     pub down_bytes: u64,
+    /// What a listing gave.
+    pub listed: u64,
     /// Whether what was asked for was done, which a lost answer hides.
     pub done: bool,
     /// From 1 on, over all connections.

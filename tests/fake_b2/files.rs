@@ -109,7 +109,9 @@ impl World {
         require(key, "deleteFiles", Some(&bucket.id), Some(name))?;
         super::lock::check_deletion(version, key, flag(params, "bypassGovernance"), self.clock.now_millis())?;
         let bucket = bucket.id.clone();
-        self.bucket_mut(&bucket)?.remove(name, id).ok_or_else(absent)?;
+        let removed = self.bucket_mut(&bucket)?.remove(name, id).ok_or_else(absent)?;
+        let now = self.clock.now_millis();
+        self.gone.push((removed.data.len() as u64, removed.uploaded_millis, now));
         Ok(json!({ "fileId": id, "fileName": name }))
     }
 }

@@ -217,6 +217,20 @@ impl FakeB2 {
         self.shared.world().log.clone()
     }
 
+    /// The service's clock.
+    pub fn now_millis(&self) -> i64 {
+        self.shared.world().clock.now_millis()
+    }
+
+    /// What was ever billed as stored: bytes, since when, and until when if it is gone.
+    pub fn stored_log(&self) -> Vec<(u64, i64, Option<i64>)> {
+        let world = self.shared.world();
+        let versions = world.buckets.values().flat_map(super::state::Bucket::versions);
+        let there = versions.map(|v| (v.data.len() as u64, v.uploaded_millis, None));
+        let gone = world.gone.iter().map(|(bytes, from, until)| (*bytes, *from, Some(*until)));
+        there.chain(gone).collect()
+    }
+
     /// Starts counts and log anew.
     pub fn reset_counts(&self) {
         let mut world = self.shared.world();

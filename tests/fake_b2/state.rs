@@ -253,6 +253,8 @@ pub struct World {
     pub day: Counts,
     pub counts: Counts,
     pub log: Vec<Logged>,
+    /// Versions that are gone: bytes, since when and until when they were billed.
+    pub gone: Vec<(u64, i64, i64)>,
     pub violations: Vec<String>,
     /// Listings leave the newest so many versions out, for so many listings.
     pub stale: (usize, u64),
@@ -273,6 +275,7 @@ impl World {
             day: Counts::default(),
             counts: Counts::default(),
             log: Vec::new(),
+            gone: Vec::new(),
             violations: Vec::new(),
             stale: (0, 0),
             next: 0,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["id", "error", "buffers"],
     &["format"],
-    &["chunk", "egress", "retention", "seal"],
+    &["chunk", "cost", "egress", "prune", "retention", "seal"],
     &["keys"],
     &["backend"],
     &["state"],
@@ -18,7 +18,8 @@ const FLOORS: &[&[&str]] = &[
     &["report"],
 ];
 /// Modules that touch neither files, nor network, nor processes.
-const PURE: &[&str] = &["id", "error", "format", "chunk", "egress", "retention", "seal", "keys", "config", "report"];
+const PURE: &[&str] =
+    &["id", "error", "format", "chunk", "cost", "egress", "prune", "retention", "seal", "keys", "config", "report"];
 /// Files that may hold unsafe code.
 const UNSAFE: &[&str] = &["source/btrfs/sys.rs"];
 const MAX_LINES: usize = 450;

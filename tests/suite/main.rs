@@ -1,6 +1,7 @@
 //! All integration tests in one program: linking is the slow part.
 #![allow(clippy::unwrap_used)]
 
+mod alerts;
 mod b2_cli;
 mod b2_counts;
 mod b2_effort;
@@ -28,6 +29,7 @@ mod btrfs_lineage;
 mod btrfs_local;
 mod btrfs_parents;
 mod btrfs_restore;
+mod btrfs_shares;
 mod btrfs_walk;
 mod check_data;
 mod cli_basics;
@@ -38,6 +40,10 @@ mod cli_restore;
 mod cli_secrets;
 mod cli_try;
 mod common;
+mod copy;
+mod cost_bill;
+mod cost_cli;
+mod cost_forecast;
 mod crash;
 mod damage;
 mod damage_check;
@@ -59,11 +65,21 @@ mod format_laws;
 mod generations;
 mod golden;
 mod interrupt;
+mod metrics;
+mod prune;
+mod prune_backup;
+mod prune_faults;
+mod prune_sim;
+mod rebuild_state;
+mod repair;
+mod repair_matrix;
 mod restore;
 mod restore_faults;
 mod restore_in_place;
 mod restore_kit;
+mod stats;
 mod trouble;
+mod undelete;
 mod usage;
 mod vanished;
 mod vectors;

@@ -12,6 +12,7 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, DATE, HeaderMap, RETRY_AFTE
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ pub(super) struct Http {
     pub patience: Patience,
     pub stop: Stop,
     pub meter: Meter,
+    /// The service's clock less this machine's, by the last answer.
+    skew_secs: AtomicI64,
     pub upload_limit: Limit,
     download_limit: Limit,
 }
@@ -83,9 +86,15 @@ impl Http {
             patience,
             stop: Stop::new(options.cancel.clone(), patience.grace),
             meter: Meter::default(),
+            skew_secs: AtomicI64::new(0),
             upload_limit: Limit::new(options.upload_limit.clone(), clock.clone()),
             download_limit: Limit::new(options.download_limit.clone(), clock),
         })
+    }
+
+    /// The time by the service's clock, as far as it is known, in seconds since 1970.
+    pub fn now_secs(&self) -> i64 {
+        jiff::Timestamp::now().as_second() + self.skew_secs.load(Ordering::Relaxed)
     }
 
     /// Who makes requests: over a connection that is open already, or over a new one.
@@ -122,6 +131,9 @@ impl Http {
         let response = sent.map_err(transport)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let head = Head { headers, status: status.as_u16() };
+        if let Some(date_secs) = head.date_secs() {
+            self.skew_secs.store(date_secs - jiff::Timestamp::now().as_second(), Ordering::Relaxed);
+        }
         if status.is_success() {
             return Ok((head, response));
         }

@@ -4,6 +4,7 @@ use super::store::B2Backend;
 use super::versions::{Known, Resolved, resolve};
 use super::wire::{Action, Retention, RetentionMode, Version};
 use crate::backend::{Listed, Tidied};
+use crate::cost::Stored;
 use crate::error::StoreError;
 use std::collections::BTreeSet;
 
@@ -63,6 +64,22 @@ impl B2Backend {
             self.catalogue.listed(&name, &resolved);
             let uploaded = resolved.uploaded;
             found.extend(resolved.known.map(|known| Listed { name, size_bytes: known.size_bytes, uploaded }));
+        }
+        Ok(Some(found))
+    }
+
+    /// The next versions of a listing as they are billed, each with its object's name; nothing after the last.
+    pub(super) async fn next_billed(&self, names: &mut Names) -> Result<Option<Vec<(String, Stored)>>, StoreError> {
+        let Some(groups) = self.next_groups(names).await? else { return Ok(None) };
+        let mut found = Vec::new();
+        for versions in groups {
+            let Some(name) = versions.first().and_then(|v| v.file_name.strip_prefix(&self.location.prefix)) else {
+                continue;
+            };
+            found.extend(versions.iter().map(|version| {
+                let from_secs = version.upload_timestamp.div_euclid(1_000);
+                (name.to_owned(), Stored { bytes: version.content_length, from_secs, until_secs: None })
+            }));
         }
         Ok(Some(found))
     }
@@ -135,11 +152,13 @@ impl B2Backend {
         while let Some(groups) = self.next_groups(&mut names).await? {
             for versions in groups {
                 let Some((name, resolved)) = self.resolve(&versions) else { continue };
-                for (id, bytes, _) in resolved.extra.iter().filter(|(_, _, is_same)| *is_same || may_differ) {
+                for (other, _) in resolved.extra.iter().filter(|(_, is_same)| *is_same || may_differ) {
+                    let id = &other.file_id;
                     match self.own.delete_version(&self.full(&name), id, false).await {
                         Ok(()) => {
+                            self.note_removed(other.size_bytes, other.uploaded_millis);
                             tidied.removed_versions += 1;
-                            tidied.removed_bytes += bytes;
+                            tidied.removed_bytes += other.size_bytes;
                         }
                         Err(StoreError::NotFound) => {}
                         Err(StoreError::Forbidden(_)) if is_locked(&versions, id) => tidied.locked_versions += 1,

@@ -9,6 +9,7 @@ use super::{B2Options, Location};
 use crate::backend::local::{check_name, check_prefix};
 use crate::backend::plan::Plan;
 use crate::backend::{Backend, Body, Listed, Oddity, Slots, Tidied, Usage};
+use crate::cost::Stored;
 use crate::error::StoreError;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -33,6 +34,8 @@ pub struct B2Backend {
     slots: Arc<Slots>,
     lock: Option<Lock>,
     pub(super) http: Arc<Http>,
+    /// What was removed, and nobody has taken yet.
+    removed: Mutex<Vec<Stored>>,
     /// None only while it is dropped.
     runtime: Option<Runtime>,
 }
@@ -64,6 +67,7 @@ impl B2Backend {
             slots: Arc::new(Slots::new(2.min(most), most)),
             lock: options.lock,
             http,
+            removed: Mutex::default(),
             runtime: Some(runtime),
         })
     }
@@ -151,7 +155,7 @@ impl B2Backend {
                 None => return Ok(None),
             },
         };
-        let mut versions = [&known.file_id].into_iter().chain(&known.others);
+        let mut versions = [&known.file_id].into_iter().chain(known.others.iter().map(|other| &other.file_id));
         let client = self.reader(name).await?;
         // The first of them may not be the one that was read before, so all are tried.
         let Some(id) = versions.nth(attempt as usize - 1) else { return Ok(None) };
@@ -160,6 +164,15 @@ impl B2Backend {
             // Too short, too long, or gone: the caller's next attempt comes to the one after it.
             Err(StoreError::Length { .. } | StoreError::NotFound) => Ok(Some(Vec::new())),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Notes for the bill that so many bytes are stored no longer. Of what no listing has shown it is not known since when they were.
+    pub(super) fn note_removed(&self, bytes: u64, uploaded_millis: i64) {
+        if bytes > 0 && uploaded_millis > 0 {
+            let (from_secs, until_secs) = (uploaded_millis.div_euclid(1_000), Some(self.http.now_secs()));
+            let mut removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
+            removed.push(Stored { bytes, from_secs, until_secs });
         }
     }
 
@@ -188,9 +201,15 @@ impl B2Backend {
         self.plan.forget(name);
         let full = self.full(name);
         let mut was_there = false;
-        for id in known.markers.iter().chain(known.others.iter().rev()).chain([&known.file_id]) {
+        let markers = known.markers.iter().map(|id| (id, 0, 0));
+        let others = known.others.iter().rev().map(|other| (&other.file_id, other.size_bytes, other.uploaded_millis));
+        let object = (&known.file_id, known.size_bytes, known.uploaded_millis);
+        for (id, bytes, uploaded_millis) in markers.chain(others).chain([object]) {
             match self.own.delete_version(&full, id, false).await {
-                Ok(()) => was_there = true,
+                Ok(()) => {
+                    self.note_removed(bytes, uploaded_millis);
+                    was_there = true;
+                }
                 Err(StoreError::NotFound) => {}
                 Err(error) => return Err(error),
             }
@@ -303,6 +322,18 @@ impl Backend for B2Backend {
 
     fn usage(&self) -> Usage {
         self.http.meter.usage()
+    }
+
+    fn take_removed(&self) -> Vec<Stored> {
+        std::mem::take(&mut *self.removed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn list_billed(&self, visit: &mut dyn FnMut(&str, Stored)) -> Result<(), StoreError> {
+        let mut names = Names::new("", None);
+        while let Some(found) = self.run(self.next_billed(&mut names))? {
+            found.into_iter().for_each(|(name, stored)| visit(&name, stored));
+        }
+        Ok(())
     }
 
     fn sizes(&self, names: &[String]) -> Result<Vec<Option<u64>>, StoreError> {

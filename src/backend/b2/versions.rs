@@ -12,14 +12,32 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct Known {
     pub file_id: String,
     pub size_bytes: u64,
+    /// When the service received it, by its clock; 0 where that is not known.
+    pub uploaded_millis: i64,
     /// Further whole versions, the oldest first: if the bytes of the first prove wrong, these may be right.
-    pub others: Vec<String>,
+    pub others: Vec<Other>,
     /// Markers and anything else that goes when the object is removed.
     pub markers: Vec<String>,
     /// Whether all versions are known.
     pub is_whole: bool,
     /// Stored by this process.
     pub is_own: bool,
+}
+
+impl Known {
+    /// What no listing has shown.
+    fn unlisted(file_id: String, size_bytes: u64, is_own: bool) -> Self {
+        let (others, markers) = (Vec::new(), Vec::new());
+        Self { file_id, size_bytes, uploaded_millis: 0, others, markers, is_whole: false, is_own }
+    }
+}
+
+/// Another version of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Other {
+    pub file_id: String,
+    pub size_bytes: u64,
+    pub uploaded_millis: i64,
 }
 
 /// What the versions of one name, newest first, come to.
@@ -29,8 +47,8 @@ pub(super) struct Resolved {
     /// When the service received it.
     pub uploaded: Option<Time>,
     pub oddity: Option<Oddity>,
-    /// What is too many: id, bytes, whether it has the same bytes as the object or none.
-    pub extra: Vec<(String, u64, bool)>,
+    /// What is too many, and whether it has the same bytes as the object or none.
+    pub extra: Vec<(Other, bool)>,
 }
 
 /// Takes the versions of one name together. `name` is the object's.
@@ -44,15 +62,17 @@ pub(super) fn resolve(name: &str, versions: &[Version]) -> Resolved {
     let (mut others, mut markers, mut extra, mut differ) = (Vec::new(), Vec::new(), Vec::new(), false);
     for (at, version) in versions.iter().enumerate().rev() {
         let Some(id) = version.file_id.clone().filter(|_| at != first) else { continue };
+        let size_bytes = if version.action == Action::Upload { version.content_length } else { 0 };
+        let other = Other { file_id: id.clone(), size_bytes, uploaded_millis: version.upload_timestamp };
         match version.action {
             Action::Upload => {
                 let is_same = sum(version) == sum(right);
                 differ |= !is_same;
-                extra.push((id.clone(), version.content_length, is_same));
-                others.push(id);
+                extra.push((other.clone(), is_same));
+                others.push(other);
             }
             Action::Hide => {
-                extra.push((id.clone(), 0, true));
+                extra.push((other, true));
                 markers.push(id);
             }
             Action::Start | Action::Folder | Action::Other => {}
@@ -71,11 +91,12 @@ pub(super) fn resolve(name: &str, versions: &[Version]) -> Resolved {
         name: name.to_owned(),
         kind,
         extra_versions: extra.len() as u64,
-        extra_bytes: extra.iter().map(|(_, bytes, _)| bytes).sum(),
+        extra_bytes: extra.iter().map(|(other, _)| other.size_bytes).sum(),
     });
     let known = right.file_id.clone().map(|file_id| Known {
         file_id,
         size_bytes: right.content_length,
+        uploaded_millis: right.upload_timestamp,
         others,
         markers,
         is_whole: true,
@@ -129,8 +150,7 @@ impl Catalogue {
 
     /// Notes what a download's answer has shown of the newest version.
     pub fn seen(&self, name: &str, file_id: String, size_bytes: u64) {
-        let known =
-            Known { file_id, size_bytes, others: Vec::new(), markers: Vec::new(), is_whole: false, is_own: false };
+        let known = Known::unlisted(file_id, size_bytes, false);
         self.lock().known.entry(name.to_owned()).or_insert(known);
     }
 
@@ -138,16 +158,16 @@ impl Catalogue {
     pub fn stored(&self, name: &str, file_id: String, size_bytes: u64) {
         let mut inner = self.lock();
         let before = inner.known.remove(name);
-        let mut known =
-            Known { file_id, size_bytes, others: Vec::new(), markers: Vec::new(), is_whole: false, is_own: true };
+        let mut known = Known::unlisted(file_id, size_bytes, true);
         // That nothing was there before is not known, unless a listing has said so: removing looks.
         if let Some(before) = before
             && before.file_id != known.file_id
         {
             known.others = before.others;
-            known.others.push(before.file_id);
+            let Known { file_id, size_bytes, uploaded_millis, .. } = before;
+            known.others.push(Other { file_id, size_bytes, uploaded_millis });
         }
-        known.others.retain(|id| *id != known.file_id);
+        known.others.retain(|other| other.file_id != known.file_id);
         inner.known.insert(name.to_owned(), known);
     }
 
@@ -215,7 +235,7 @@ mod tests {
         catalogue.seen("a", "1".into(), 5);
         catalogue.stored("a", "2".into(), 5);
         let known = catalogue.find("a").unwrap();
-        assert_eq!((&*known.file_id, &known.others[..], known.is_own), ("2", &["1".to_owned()][..], true));
+        assert_eq!((&*known.file_id, &*known.others[0].file_id, known.is_own), ("2", "1", true));
         catalogue.forget("a");
         assert_eq!(catalogue.find("a"), None);
     }

@@ -51,6 +51,7 @@ impl Inner {
             let more = usage.since(&account.noted);
             Ledger::at(folder).add(&account.backend.location(), Day::today(), &more)?;
             account.noted = usage;
+            Ledger::at(folder).add_removed(&account.backend.location(), &account.backend.take_removed())?;
         }
         Ok(())
     }

@@ -8,13 +8,16 @@ use crate::ui::Ui;
 use jiff::tz::TimeZone;
 use panther::backend::b2::B2Backend;
 use panther::config::Profile;
+use panther::config::types::Metrics;
 use panther::report::json::Document;
 use panther::report::usage::line;
+use panther::state::runs::RunRecord;
 use panther::{Error, Result};
 use serde::Serialize;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 /// What errors call the standard output.
 pub const STDOUT: &str = "the standard output";
@@ -35,6 +38,10 @@ pub struct Context {
     pub b2: OnceLock<Arc<B2Backend>>,
     /// Set by the first signal.
     pub cancelled: Arc<AtomicBool>,
+    /// What this run comes to, for the history and for metrics.
+    pub record: Mutex<RunRecord>,
+    /// When it began.
+    pub began: Instant,
     name: &'static str,
 }
 
@@ -50,12 +57,36 @@ impl Context {
             ui.verbose(|| format!("using the profile {} of {}", in_use.name, in_use.file.display()));
         }
         let (zone, accounts) = (TimeZone::system(), Accounts::default());
-        Ok(Self { globals, overlaid, ui, zone, accounts, b2: OnceLock::new(), cancelled, name: command.name() })
+        let name = command.name();
+        let started_secs = panther::format::time::Time::now().secs;
+        let record = Mutex::new(RunRecord { command: name.to_owned(), started_secs, ..RunRecord::default() });
+        Ok(Self {
+            globals,
+            overlaid,
+            ui,
+            zone,
+            accounts,
+            b2: OnceLock::new(),
+            cancelled,
+            record,
+            began: Instant::now(),
+            name,
+        })
+    }
+
+    /// Notes something of this run, for the history and for metrics.
+    pub fn note(&self, change: impl FnOnce(&mut RunRecord)) {
+        change(&mut self.record.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The profile in use.
     pub fn profile(&self) -> Option<&Profile> {
         self.overlaid.in_use.as_ref().map(|in_use| &in_use.profile)
+    }
+
+    /// Where metrics go, if anywhere.
+    pub fn metrics(&self) -> Option<&Metrics> {
+        self.profile().and_then(|profile| profile.metrics.as_ref())
     }
 
     /// Writes a result: a JSON document if that was asked for, else the text.

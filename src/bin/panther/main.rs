@@ -2,17 +2,24 @@
 
 mod accounts;
 mod b2;
+mod budget;
 mod cli;
 mod commands;
+mod confirm;
 mod context;
+mod facts;
 mod harden;
+mod money;
 mod open;
 mod profile;
 mod roles;
 mod rules;
 mod scratch;
+mod second;
 mod secrets;
 mod signals;
+mod sinks;
+mod telemetry;
 mod ui;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -50,6 +57,7 @@ fn main() -> ExitCode {
             open::with_causes(&error)
         ));
     }
+    telemetry::finish(&context, &result);
     match result {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(error) => failed(&error, name, json),

@@ -1,7 +1,6 @@
 //! From items in order to trees: content lists, directory streams, records of what was seen.
 
 use super::Unreadable;
-use super::content::{ContentBuilder, Trees};
 use crate::chunk::directory_cut;
 use crate::error::{Error, Result};
 use crate::format::content::{ContentRoot, ListOf, Record, decode_node};
@@ -12,6 +11,7 @@ use crate::format::snapshot::{Root, Summary};
 use crate::id::BlobId;
 use crate::keys::Keyring;
 use crate::ops::Progress;
+use crate::repo::content::{ContentBuilder, Trees};
 use crate::repo::writer::BlobWriter;
 use crate::source::items::{Batch, Change, DirEnd, FileDone, InodeKey, Item, Leaf, Piece, ReadJob};
 use crate::source::read::{ReadContext, too_large};
@@ -20,12 +20,17 @@ use crate::state::lists::node_key;
 use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How many unreadable objects are listed by name.
 const LISTED: usize = 1_000;
 
 /// A file that was to be read by another of its names is read as a whole, if it is no larger than this.
 const READ_AGAIN_BYTES: u64 = 64 << 20;
+
+/// Memory for content that other files may share, and what one takes beside its list.
+const SHARED_BYTES: usize = 16 << 20;
+const SHARED_ENTRY_BYTES: usize = 100;
 
 /// Files of this size or more may have content lists of several nodes.
 const LONG_BYTES: u64 = 1 << 20;
@@ -81,6 +86,11 @@ pub(super) struct Assembler<'a, 'w, 'b> {
     large: Option<ContentBuilder>,
     /// Files with several links, as they were read, what they looked like then, and how many they had: until the next link is met they may have changed.
     links: HashMap<InodeKey, (Entry, Stamp, u64)>,
+    /// The content list of the file under way, as long as there is room for it.
+    flat: Vec<Record>,
+    /// The content lists of files with which others may share theirs.
+    shared: HashMap<InodeKey, Arc<[Record]>>,
+    shared_bytes: usize,
     /// Regions in which the content lists of long files are remembered.
     list_regions: &'a HashSet<u64>,
     root: Option<Vec<u8>>,
@@ -108,6 +118,9 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
             dirs: Vec::new(),
             large: None,
             links: HashMap::new(),
+            flat: Vec::new(),
+            shared: HashMap::new(),
+            shared_bytes: 0,
             list_regions,
             root: None,
             visited: HashSet::new(),
@@ -145,7 +158,12 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
                     files += 1;
                     self.file(*done, data)?;
                 }
-                Item::PartsFailed => self.large = None,
+                Item::PartsFailed => {
+                    self.large = None;
+                    self.flat.clear();
+                }
+                // Whoever asks has given up if nobody takes the answer.
+                Item::Ask { inode, answer } => drop(answer.send(self.shared.get(&inode).cloned())),
                 Item::Again { job, last } => self.again(job, last)?,
                 Item::Leave(end) => self.leave(*end)?,
                 Item::Failed { path, error } => self.failed(&path, &error),
@@ -188,6 +206,10 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
                     continue;
                 }
             };
+            // One more than there is room for: then it is not kept.
+            if size_of_val(self.flat.as_slice()) <= SHARED_BYTES {
+                self.flat.push(record);
+            }
             list.push(record, &mut self.trees(Some(inode)))?;
         }
         Ok(())
@@ -226,6 +248,14 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
         if let Some(warning) = done.warning {
             self.warn(warning);
         }
+        let flat = std::mem::take(&mut self.flat);
+        if done.shared {
+            self.share(done.inode, flat);
+        } else {
+            // Its room is of use again.
+            self.flat = flat;
+            self.flat.clear();
+        }
         self.count_file(done.change, entry.size_bytes(), done.inode);
         let encoded = entry.encode_onto(Vec::new());
         let name = entry.name.clone();
@@ -234,6 +264,15 @@ impl<'a, 'w, 'b> Assembler<'a, 'w, 'b> {
             self.links.insert(done.inode, (entry, done.stamp, done.nlink));
         }
         self.child(&name, &done.stamp, &encoded, held)
+    }
+
+    /// Keeps the content of a file for others that share its extents, as long as there is room.
+    fn share(&mut self, inode: InodeKey, records: Vec<Record>) {
+        let bytes = SHARED_ENTRY_BYTES + size_of_val(records.as_slice());
+        if self.shared_bytes + bytes <= SHARED_BYTES {
+            self.shared_bytes += bytes;
+            self.shared.insert(inode, records.into());
+        }
     }
 
     /// Something to look at that is not an error.

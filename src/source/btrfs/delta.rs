@@ -21,6 +21,8 @@ pub struct Delta {
     new_info: SubvolInfo,
     pub(super) since: u64,
     pub(super) sector_bytes: u64,
+    /// Which file system.
+    pub(super) fs: u64,
     /// Sorted.
     changed: Vec<u64>,
     dirty: HashSet<u64>,
@@ -72,7 +74,8 @@ impl Delta {
     }
 
     fn scan(parent: OwnedFd, new: OwnedFd, infos: (SubvolInfo, SubvolInfo), since: u64) -> io::Result<Self> {
-        let sector_bytes = u64::from(fs_info(new.as_fd())?.sector_bytes.max(1));
+        let info = fs_info(new.as_fd())?;
+        let (sector_bytes, fs) = (u64::from(info.sector_bytes.max(1)), info.fsid.short());
         let mut found = Found::default();
         let tree = Tree(new.as_fd());
         let first = Key { object: ROOT_INO, kind: 0, offset: 0 };
@@ -106,7 +109,7 @@ impl Delta {
         changed.shrink_to_fit();
         dirty.shrink_to_fit();
         let (parent_info, new_info) = infos;
-        Ok(Self { parent, new, parent_info, new_info, since, sector_bytes, changed, dirty })
+        Ok(Self { parent, new, parent_info, new_info, since, sector_bytes, fs, changed, dirty })
     }
 
     /// Whether anything of the inode may differ: its metadata, names, extended attributes or content.

@@ -13,7 +13,7 @@ mod tree;
 
 pub use delta::{Delta, Standing};
 pub use extents::{PhysicalKind, PhysicalRun};
-pub use places::Places;
+pub use places::{ExtentAt, Places};
 pub use quota::{exclusive_bytes, may_search};
 pub use ranges::ChangedRanges;
 pub use record::{ParentRecord, Refused, Which};

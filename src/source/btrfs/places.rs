@@ -1,8 +1,9 @@
 //! Where the bytes of a file are on the disk.
 
 use super::delta::Delta;
-use super::extents::{PhysicalRun, runs};
+use super::extents::{PhysicalRun, RangeSet, compare, runs};
 use super::items::{Extent, ExtentKind};
+use super::ranges::{ChangedRanges, LIST_BYTES};
 use super::subvol::fs_info;
 use super::tree::{Extents, LOOKUP_BYTES, Tree};
 use std::io;
@@ -14,12 +15,21 @@ const BACK_BYTES: u64 = 64 << 10;
 /// So many extents are looked at for the first one with data.
 const FIRST_EXTENTS_MAX: usize = 16;
 
+/// An extent at its place of a file: files that have one in common have its bytes in common, where both show them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ExtentAt {
+    fs: u64,
+    disk_bytenr: u64,
+    file_offset: u64,
+}
+
 /// The places of the files of one read-only subvolume. For reading files in their order on the disk, and once what several
 /// of them share.
 #[derive(Clone, Copy)]
 pub struct Places<'fd> {
     tree: Tree<'fd>,
     sector_bytes: u64,
+    fs: u64,
 }
 
 impl<'fd> Places<'fd> {
@@ -28,7 +38,41 @@ impl<'fd> Places<'fd> {
     /// # Errors
     /// Those of ioctl(2).
     pub fn of(fd: BorrowedFd<'fd>) -> io::Result<Self> {
-        Ok(Self { tree: Tree(fd), sector_bytes: u64::from(fs_info(fd)?.sector_bytes.max(1)) })
+        let info = fs_info(fd)?;
+        Ok(Self { tree: Tree(fd), sector_bytes: u64::from(info.sector_bytes.max(1)), fs: info.fsid.short() })
+    }
+
+    /// The first `most` extents with data of a file, each with where in the file it would begin.
+    ///
+    /// # Errors
+    /// As [`Places::first`].
+    pub fn keys(self, ino: u64, most: usize) -> io::Result<Vec<ExtentAt>> {
+        let mut list = self.tree.extents(ino, 0..=u64::MAX, 0, LOOKUP_BYTES);
+        let mut keys = Vec::new();
+        for _ in 0..FIRST_EXTENTS_MAX {
+            let Some(extent) = list.next()? else { break };
+            if let ExtentKind::Data { disk_bytenr, offset, .. } = extent.kind {
+                keys.push(ExtentAt { fs: self.fs, disk_bytenr, file_offset: extent.start.wrapping_sub(offset) });
+                if keys.len() == most {
+                    break;
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Which bytes of the second file, in the same subvolume, may differ from those of the first; each is an inode number and a size in bytes.
+    ///
+    /// # Errors
+    /// As [`Places::first`].
+    pub fn differing(self, first: (u64, u64), second: (u64, u64)) -> io::Result<ChangedRanges> {
+        let end = first.1.min(second.1);
+        let last = end.saturating_sub(1);
+        let mut old = self.tree.extents(first.0, 0..=last, 0, LIST_BYTES);
+        let mut new = self.tree.extents(second.0, 0..=last, 0, LIST_BYTES);
+        let mut found = RangeSet::default();
+        compare(|| old.next(), || new.next(), 0..end, self.sector_bytes, &mut found)?;
+        Ok(ChangedRanges::of(found, first.1, second.1, self.sector_bytes))
     }
 
     /// Where a file's data begins in the file system's address space; nothing for what has none, or has it in the tree.
@@ -63,7 +107,7 @@ impl<'fd> Places<'fd> {
 impl Delta {
     /// The places of files in the new snapshot.
     pub fn places(&self) -> Places<'_> {
-        Places { tree: self.new_tree(), sector_bytes: self.sector_bytes }
+        Places { tree: self.new_tree(), sector_bytes: self.sector_bytes, fs: self.fs }
     }
 
     /// What a range of a file in the new snapshot is made of, without gaps.

@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Range;
 
 /// Memory of a search over a whole list of extents.
-const LIST_BYTES: usize = 64 << 10;
+pub(super) const LIST_BYTES: usize = 64 << 10;
 /// The list of a file with fewer bytes mostly fits less.
 const SMALL_BYTES: u64 = 256 << 10;
 /// A file with fewer bytes is compared as a whole: that takes two searches.
@@ -28,6 +28,23 @@ pub enum ChangedRanges {
     Ranges(Vec<Range<u64>>),
     /// Anything: it is another file, or nothing can be said.
     Whole,
+}
+
+impl ChangedRanges {
+    /// What follows from where the extents of two files differ, as far as both have any.
+    pub(super) fn of(found: RangeSet, old_bytes: u64, new_bytes: u64, sector_bytes: u64) -> Self {
+        if found.len() > RANGES_MAX {
+            return Self::Whole;
+        }
+        // The last block of the shorter one: what is behind its end there need not be zeros.
+        let least = old_bytes.min(new_bytes);
+        let from = if old_bytes == new_bytes { new_bytes } else { least - least % sector_bytes };
+        let ranges = found.finish(from, new_bytes);
+        if ranges.is_empty() && old_bytes == new_bytes {
+            return Self::Same;
+        }
+        Self::Ranges(ranges)
+    }
 }
 
 impl Delta {
@@ -65,17 +82,7 @@ impl Delta {
     }
 
     fn finish(&self, found: RangeSet, old: &InodeItem, new: &InodeItem) -> ChangedRanges {
-        if found.len() > RANGES_MAX {
-            return ChangedRanges::Whole;
-        }
-        // The last block of the shorter one: what is behind its end there need not be zeros.
-        let least = old.size_bytes.min(new.size_bytes);
-        let from = if old.size_bytes == new.size_bytes { new.size_bytes } else { least - least % self.sector_bytes };
-        let ranges = found.finish(from, new.size_bytes);
-        if ranges.is_empty() && old.size_bytes == new.size_bytes {
-            return ChangedRanges::Same;
-        }
-        ChangedRanges::Ranges(ranges)
+        ChangedRanges::of(found, old.size_bytes, new.size_bytes, self.sector_bytes)
     }
 
     /// Compares all extents, reading both lists side by side.

@@ -22,6 +22,11 @@ pub const STUB_INO: u64 = 2;
 pub struct Uuid(pub [u8; 16]);
 
 impl Uuid {
+    /// Enough of it to tell the file systems of one machine apart.
+    pub(super) fn short(&self) -> u64 {
+        self.0.first_chunk::<8>().map_or(0, |first| u64::from_le_bytes(*first))
+    }
+
     /// It, unless it is all zeros.
     pub fn some(self) -> Option<Self> {
         (self != Self::default()).then_some(self)

@@ -2,16 +2,20 @@
 
 use super::Outcome;
 use crate::context::Context;
-use crate::{open, roles};
+use crate::{budget, open, roles};
 use panther::config;
+use panther::format::name::Name;
 use panther::ops::Progress;
-use panther::ops::backup::{BackupOptions, SnapshotMode, backup};
+use panther::ops::backup::{BackupOptions, BackupReport, SnapshotMode, SubvolumeOptions, backup};
 use panther::ops::database::spec::parse_timeout;
-use panther::ops::database::{CommandLine, Database, Hooks};
+use panther::ops::database::{CommandLine, Database, DatabaseKind, Hooks};
+use panther::repo::Repository;
+use panther::repo::statements::Statements;
 use panther::repo::writer::{AUTO, DEFAULT_LEVEL};
 use panther::report::backup as report;
 use panther::source::{ExcludeOptions, parse_size};
 use panther::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,6 +50,9 @@ pub struct Options {
     /// Make no snapshot if nothing has changed
     #[arg(long)]
     skip_if_unchanged: bool,
+    /// Make the backup although the month's budget says stop (docs/cost.md)
+    #[arg(long)]
+    override_budget: bool,
     /// Read Btrfs subvolumes from read-only snapshots: auto takes one of each path that is a subvolume, and reads the live files if that cannot be done (docs/btrfs.md)
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
     snapshot: When,
@@ -121,7 +128,7 @@ pub struct Excludes {
 
 impl Excludes {
     /// What the profile leaves out and what these options leave out.
-    fn make(&self, profile: &config::types::Backup) -> ExcludeOptions {
+    pub fn make(&self, profile: &config::types::Backup) -> ExcludeOptions {
         let files = profile.exclude_files.iter().map(|file| file.get().clone());
         ExcludeOptions {
             patterns: both(&profile.exclude, &self.exclude),
@@ -153,6 +160,45 @@ fn sources(context: &Context) -> Result<Vec<PathBuf>> {
     Ok(profile.sources.iter().filter_map(place).collect())
 }
 
+/// The databases of the profile.
+fn databases(context: &Context) -> Result<Vec<Database>> {
+    let made = |from: &config::types::Database| {
+        let command = |words: &Option<config::values::Command>| match words {
+            Some(words) => CommandLine::new(words.0.clone()).map(Some),
+            None => Ok(None),
+        };
+        // The first source has the data directory; what else belongs to it is found by that.
+        let folder = from.sources.first().map(|path| path.get().clone()).unwrap_or_default();
+        let kind = match from.kind {
+            config::types::DatabaseKind::Postgresql => DatabaseKind::Postgresql,
+            config::types::DatabaseKind::Redis => DatabaseKind::Redis,
+            config::types::DatabaseKind::Other => DatabaseKind::Other,
+        };
+        let mut database = Database::new(kind, folder);
+        database.name.clone_from(&from.name);
+        database.client = command(&from.client)?;
+        database.before = command(&from.before)?;
+        database.after = command(&from.after)?;
+        if let Some(timeout) = &from.timeout {
+            database.timeout = *timeout.get();
+        }
+        Ok(database)
+    };
+    context.profile().map_or(&[][..], |profile| &profile.databases).iter().map(made).collect()
+}
+
+/// What the profile says of single subvolumes.
+fn subvolumes(context: &Context) -> BTreeMap<PathBuf, SubvolumeOptions> {
+    let of = |source: &config::types::Source| {
+        let options = SubvolumeOptions {
+            newest_of: source.newest_of.as_ref().map(|folder| folder.get().clone()),
+            skips_nested: source.nested == config::types::Nested::Skip,
+        };
+        Some((source.subvolume.as_ref()?.get().clone(), options))
+    };
+    context.profile().map_or(&[][..], |profile| &profile.sources).iter().filter_map(of).collect()
+}
+
 fn size(text: &str) -> Result<u64, String> {
     parse_size(text).map_err(|e| e.to_string())
 }
@@ -176,7 +222,9 @@ fn parse_level(text: &str) -> Result<i32, String> {
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let from_profile = context.profile().and_then(|profile| profile.backup.clone()).unwrap_or_default();
     let host = options.host.clone().or_else(|| from_profile.host.clone()).unwrap_or_else(open::host);
-    let paths = if options.paths.is_empty() { sources(context)? } else { options.paths.clone() };
+    // Its databases live in its sources.
+    let whole_profile = options.paths.is_empty();
+    let paths = if whole_profile { sources(context)? } else { options.paths.clone() };
     let level = match (options.compression, &from_profile.compression) {
         (Some(level), _) => level,
         (None, Some(text)) => parse_level(&text.to_string()).map_err(Error::Usage)?,
@@ -192,6 +240,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let (repo, _) = open::repository(context)?;
     roles::warn_of_power(context, &repo);
     let state = open::state(context, &repo)?;
+    let overridden = options.override_budget;
     let options = BackupOptions {
         paths,
         tags,
@@ -204,19 +253,45 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         skip_if_unchanged: options.skip_if_unchanged || from_profile.skip_if_unchanged == Some(true),
         threads: 0,
         snapshots: options.snapshots(),
-        databases: options.database.clone(),
+        databases: if whole_profile && options.database.is_empty() {
+            databases(context)?
+        } else {
+            options.database.clone()
+        },
+        subvolumes: if whole_profile { subvolumes(context) } else { Default::default() },
         hooks: Hooks {
             before: options.hook_before.clone(),
             after: options.hook_after.clone(),
             timeout: options.hook_timeout,
         },
     };
+    budget::check(context, &repo, &state, &options, overridden)?;
     let done = backup(&repo, &state, &options, &context.ui)?;
+    note(context, &repo, &done);
     let left_out = done.databases.iter().filter_map(|database| database.error.as_ref());
     done.warnings.iter().chain(&done.failed_hooks).chain(left_out).for_each(|warning| context.ui.warn(warning));
     open::warn_of_oddities(context, &repo);
     context.report(&done, || report::text(&done))?;
     Ok(if report::is_incomplete(&done) { Outcome::Incomplete } else { Outcome::Complete })
+}
+
+/// For the history and for metrics.
+fn note(context: &Context, repo: &Repository, done: &BackupReport) {
+    // What is not read back is no success to be told to anybody.
+    let is_read_back = done.snapshot.is_some_and(|id| {
+        let name = Name::Snapshot(done.writer.clone(), id);
+        context.metrics().is_some() && matches!(repo.read_head(&name, &Statements::default()), Ok(Some(_)))
+    });
+    context.note(|record| {
+        record.writer = done.writer.to_string();
+        record.snapshot = done.snapshot.map(|id| id.to_hex());
+        record.is_read_back = is_read_back || (done.snapshot.is_none() && !done.dry_run);
+        record.source_bytes = done.summary.source_bytes;
+        record.new_bytes = done.summary.data_bytes + done.summary.tree_bytes;
+        record.stored_bytes = done.summary.stored_bytes;
+        record.problems = done.summary.unreadable + done.vanished.len() as u64;
+        record.is_dry = done.dry_run;
+    });
 }
 
 #[cfg(test)]

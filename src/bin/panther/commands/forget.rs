@@ -148,7 +148,8 @@ fn parse_group_by(text: &str) -> Result<GroupBy, String> {
     Ok(by)
 }
 
-fn profile_group_by(retention: &Retention) -> Option<GroupBy> {
+/// How the profile groups snapshots.
+pub fn profile_group_by(retention: &Retention) -> Option<GroupBy> {
     let list = retention.group_by.as_ref()?;
     let has = |key| list.contains(&key);
     Some(GroupBy { host: has(GroupByKey::Host), paths: has(GroupByKey::Paths), tags: has(GroupByKey::Tags) })
@@ -189,11 +190,16 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
                 "daily".parse().map_err(|e: panther::retention::RetentionError| Error::Usage(e.to_string()))?
             }
         };
+        context.note(|record| record.is_dry = true);
         return simulated(&repo, &options_of, &calendar, options.explain, context);
     }
     let state = open::state(context, &repo)?;
     let done = forget(&repo, &state, &options_of, &context.ui)?;
     done.problems.iter().for_each(|problem| context.ui.warn(&format!("{problem}; it stays")));
+    context.note(|record| {
+        record.problems = done.problems.len() as u64;
+        record.is_dry = options.dry_run;
+    });
     let policy = options.ids.is_empty().then_some(&options_of.policy);
     let body = report::Body::new(&done, policy);
     let explain = options.explain || options.dry_run;

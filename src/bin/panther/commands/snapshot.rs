@@ -91,6 +91,11 @@ pub fn run(snapshot: &Snapshot, context: &Context) -> Result<Outcome> {
         Snapshot::Prune(options) => {
             let policy = options.rules.policy();
             let judged = prune(&options.paths, &policy, now, &context.zone, options.dry_run)?;
+            let failures = judged.iter().filter(|one| matches!(one.fate, Fate::Failed(_))).count();
+            context.note(|record| {
+                record.problems = failures as u64;
+                record.is_dry = options.dry_run;
+            });
             let mut outcome = Outcome::Complete;
             for one in &judged {
                 if let Fate::Failed(why) = &one.fate {
