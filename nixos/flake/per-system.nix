@@ -90,13 +90,14 @@
 
       apps = {
         # All monitors as JSON, or into Datadog with DD_API_KEY and DD_APP_KEY in the environment.
-        datadog-monitors = program "datadog-monitors" [ pkgs.jq pkgs.curl ] ''
+        datadog-monitors = program "datadog-monitors" [ self'.packages.panther pkgs.jq pkgs.curl ] ''
+          all=$(panther alerts --datadog | jq -s 'add' - ${monitors})
           if [ "''${1:-}" != --push ]; then
-            jq . ${monitors}
+            printf '%s\n' "$all"
             exit
           fi
           site=''${DD_SITE:-datadoghq.eu}
-          jq -c '.[]' ${monitors} | while read -r monitor; do
+          jq -c '.[]' <<<"$all" | while read -r monitor; do
             printf 'header = "DD-API-KEY: %s"\nheader = "DD-APPLICATION-KEY: %s"\n' "$DD_API_KEY" "$DD_APP_KEY" |
               curl --fail --silent --show-error --config - -H 'Content-Type: application/json' \
                 --data-binary "$monitor" --output /dev/null "https://api.$site/api/v1/monitor"

@@ -17,6 +17,7 @@
     onCalendar = "21:30";
     delay = "45min";
     check.onCalendar = "Sun 20:30";
+    prune.enable = true;
     forget = {
       onCalendar = "Sat 20:30";
       arguments = [

@@ -84,8 +84,9 @@ in
       type = types.bool;
       default = false;
       description = ''
-        Let `panther backup --database` ask PostgreSQL for a checkpoint and Redis for its file before the snapshot. Needs a panther that has
-        the option. Without it the snapshot is what a power cut would leave: PostgreSQL and an append-only file of Redis recover from that.
+        Let `panther backup --database` ask PostgreSQL for a checkpoint and Redis for its file before the snapshot (docs/databases.md).
+        Without it the snapshot is what a power cut would leave: PostgreSQL and an append-only file of Redis recover from that. Off,
+        because a database that cannot be asked is left out of the backup, and the units have not been run with a live server yet.
       '';
     };
     list = mkOption {

@@ -221,7 +221,7 @@ let
           enable = mkOption {
             type = types.bool;
             default = false;
-            description = "Run `panther prune` after forget (admin). Needs a panther that has the command.";
+            description = "Run `panther prune` after forget (admin), so that what is forgotten is freed. A plan that would remove an unusual share stops the unit, and somebody is told.";
           };
           arguments = mkOption {
             type = types.listOf types.str;
@@ -256,7 +256,7 @@ let
               folder = "/var/lib/postgresql";
             }
           ];
-          description = "Databases in the sources, as `--database` has them. Needs a panther that has the option; panther.databases fills it.";
+          description = "Databases in the sources, as `--database` has them (docs/databases.md); panther.databases.list is what this machine has.";
         };
         backupPrepareCommand = mkOption {
           type = types.nullOr types.str;
@@ -357,7 +357,17 @@ let
               stop-month-dollars = b.budgetDollars;
               free-egress-only = true;
             };
+            objective = lib.optionalAttrs storage.enable {
+              inherit (storage) class;
+              recovery-point = b.warnAgeAfter;
+              recovery-time = "${toString storage.objectives.restoreMinutes}min";
+            };
             metrics = given {
+              prometheus-file =
+                if cfg.metrics.prometheusFolder == null then
+                  null
+                else
+                  "${cfg.metrics.prometheusFolder}/panther-${name}.prom";
               inherit (cfg.metrics) dogstatsd;
               dogstatsd-tags = cfg.metrics.tags;
             };

@@ -109,7 +109,7 @@ let
           # 7: the store could not be reached. Everything else would fail again.
           Restart = "on-failure";
           RestartSec = "10min";
-          RestartPreventExitStatus = "1 2 3 4 5 6 8 10 11 12 13 14 243";
+          RestartPreventExitStatus = "1 2 3 4 5 6 8 10 11 12 13 14 15 243";
         }
         // extra;
       inherit unit;
