@@ -42,6 +42,7 @@ root = pathlib.Path(sys.argv[2])
 assert not rendered["failures"], rendered["failures"]
 units = root / "etc/systemd/system"
 for name, text in rendered["units"].items():
+    (units / name).parent.mkdir(exist_ok=True)
     (units / name).write_text(text)
     for line in re.findall(r"^WantedBy=(.*)$", text, re.M):
         for target in line.split():

@@ -61,6 +61,10 @@ lib.mapAttrs' (
     head u + "\n[Service]\n" + path u + environment u + lines u.serviceConfig + install u
   )
 ) (lib.filterAttrs (n: _: lib.hasPrefix "panther-" n) config.systemd.services)
+# What is added to systemd's own units.
+// lib.mapAttrs' (
+  name: u: lib.nameValuePair "${name}.service.d/panther.conf" ("[Service]\n" + environment u)
+) (lib.filterAttrs (n: _: lib.hasPrefix "systemd-" n) config.systemd.services)
 // lib.mapAttrs' (
   name: u:
   lib.nameValuePair "${name}.timer" (head u + "\n[Timer]\n" + lines u.timerConfig + install u)

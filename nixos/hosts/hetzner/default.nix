@@ -29,7 +29,6 @@
       offPeak = false;
       skipIfUnchanged = true;
       objectiveMinutes = config.panther.storage.objectives.databaseMinutes;
-      databases = config.panther.databases.list;
       warnAgeAfter = "1h";
     };
     statusPage.domain = "backup.hbohlen.systems";

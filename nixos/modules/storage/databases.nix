@@ -79,14 +79,37 @@ in
         default = "panther";
         description = "The server's name in services.redis.servers; its data are in FOLDER/NAME.";
       };
+      user = mkOption {
+        type = types.str;
+        default = "redis-${cfg.redis.server}";
+        defaultText = lib.literalMD "`redis-` and the server's name";
+        description = "As whom the server runs.";
+      };
+      socket = mkOption {
+        type = types.str;
+        default = "/run/redis-${cfg.redis.server}/redis.sock";
+        defaultText = lib.literalMD "where NixOS has it";
+        description = "The server's socket.";
+      };
+    };
+    packages = mkOption {
+      type = types.listOf types.unspecified;
+      internal = true;
+      default =
+        lib.optional (
+          cfg.postgresql.enable && config.services.postgresql ? package
+        ) config.services.postgresql.package
+        ++ lib.optional (cfg.redis.enable && config.services.redis ? package) config.services.redis.package;
+      defaultText = lib.literalMD "those of the servers";
+      description = "Where psql and redis-cli are.";
     };
     prepare = mkOption {
       type = types.bool;
-      default = false;
+      default = true;
       description = ''
         Let `panther backup --database` ask PostgreSQL for a checkpoint and Redis for its file before the snapshot (docs/databases.md).
-        Without it the snapshot is what a power cut would leave: PostgreSQL and an append-only file of Redis recover from that. Off,
-        because a database that cannot be asked is left out of the backup, and the units have not been run with a live server yet.
+        Without it the snapshot is what a power cut would leave: PostgreSQL and an append-only file of Redis recover from that. A
+        database that cannot be asked is left out of that backup, and somebody is told.
       '';
     };
     list = mkOption {
@@ -109,7 +132,8 @@ in
           kind = "redis";
           folder = "${cfg.redis.folder}/${cfg.redis.server}";
           name = "redis";
-          client = "redis-cli -s /run/redis-${cfg.redis.server}/redis.sock";
+          # The socket is its owner's alone, and the unit has no right to everybody's.
+          client = "setpriv --reuid=${cfg.redis.user} --regid=${cfg.redis.user} --clear-groups redis-cli -s ${cfg.redis.socket}";
         }
       );
     }
@@ -183,7 +207,7 @@ in
         serviceConfig.ReadWritePaths = [ "${cfg.redis.folder}/${cfg.redis.server}" ];
       };
       systemd.tmpfiles.rules = [
-        "d ${cfg.redis.folder}/${cfg.redis.server} 0700 redis-${cfg.redis.server} redis-${cfg.redis.server} -"
+        "d ${cfg.redis.folder}/${cfg.redis.server} 0700 ${cfg.redis.user} ${cfg.redis.user} -"
       ];
     })
   ];

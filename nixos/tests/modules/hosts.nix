@@ -241,6 +241,34 @@ in
       ];
     };
   };
+  # Each backup asks the databases of its own sources.
+  testDatabasesAreAsked = {
+    expr = every (n: map (d: d.kind) host.${n}.services.panther.backups.nightly.databases);
+    expected = {
+      zephyrus = [ ];
+      yoga = [ ];
+      hetzner = [
+        "postgresql"
+        "redis"
+      ];
+      contabo = [
+        "postgresql"
+        "redis"
+      ];
+      ovh = [ ];
+    };
+  };
+  testDatabasesByArgument = {
+    expr = lib.head host.hetzner.systemd.services.panther-backup-databases.serviceConfig.ExecStart;
+    expected = "/opt/panther/bin/panther --config /etc/panther/config.toml --profile databases backup --snapshot always --database postgresql=/var/lib/postgresql,name=postgresql --database 'redis=/var/lib/redis/panther,name=redis,client=setpriv --reuid=redis-panther --regid=redis-panther --clear-groups redis-cli -s /run/redis-panther/redis.sock'";
+  };
+  # systemd makes no subvolumes of its own inside of /.
+  testNoSubvolumesBySystemd = {
+    expr = every (
+      n: host.${n}.systemd.services.systemd-tmpfiles-setup.environment.SYSTEMD_TMPFILES_FORCE_SUBVOL
+    );
+    expected = every (_: "0");
+  };
   testSecretsOnlyAsCredentials = {
     expr = lib.concatMap (
       n:

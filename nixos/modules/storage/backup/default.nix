@@ -85,7 +85,7 @@ in
         ProtectProc = "invisible";
         RestrictNamespaces = true;
         RestrictRealtime = true;
-        RestrictSUIDSGID = true;
+        # Not RestrictSUIDSGID: it takes openat2(2) away, with which panther opens nested subvolumes and what it restores.
         LockPersonality = true;
         MemoryDenyWriteExecute = true;
         SystemCallArchitectures = "native";

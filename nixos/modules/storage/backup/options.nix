@@ -249,7 +249,14 @@ let
 
         databases = mkOption {
           type = types.listOf (types.attrsOf types.str);
-          default = [ ];
+          default = lib.filter (
+            d:
+            let
+              s = panther.subvolumes.holding storage.subvolumes d.folder;
+            in
+            s != null && lib.elem s.mountpoint config.sources
+          ) config'.panther.databases.list;
+          defaultText = lib.literalMD "those of `panther.databases.list` whose subvolume is among `sources`";
           example = [
             {
               kind = "postgresql";

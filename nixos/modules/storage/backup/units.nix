@@ -154,6 +154,7 @@ let
     in
     made
     // {
+      path = made.path ++ optionals (b.databases != [ ]) config.panther.databases.packages;
       environment =
         made.environment
         // optionalAttrs b.dueCheck.enable {
@@ -248,7 +249,6 @@ in
                   "CAP_SETFCAP"
                   "CAP_SYS_ADMIN"
                 ];
-                RestrictSUIDSGID = false;
                 PrivateTmp = true;
               };
             }) [ "unit" ]

@@ -102,6 +102,10 @@ in
       inherit message;
     }) (panther.subvolumes.problems cfg.subvolumes);
 
+    # Otherwise systemd makes /srv, /var/lib/machines and others subvolumes inside of /, which are then in no snapshot of it.
+    systemd.services.systemd-tmpfiles-setup.environment.SYSTEMD_TMPFILES_FORCE_SUBVOL = "0";
+    systemd.services.systemd-tmpfiles-resetup.environment.SYSTEMD_TMPFILES_FORCE_SUBVOL = "0";
+
     systemd.tmpfiles.rules = panther.subvolumes.tmpfilesRules cfg.subvolumes;
 
     # tmpfiles sets +C on the folder, which does nothing for what is in it already, and says nothing. This looks and says so.
