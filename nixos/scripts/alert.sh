@@ -40,6 +40,8 @@ if [ -n "${CREDENTIALS_DIRECTORY:-}" ] && [ -e "$CREDENTIALS_DIRECTORY/webhook" 
     fi
 fi
 if [ -n "${ALERT_MAIL_TO:-}" ]; then
+    # NixOS has it among the wrappers.
+    PATH=$PATH:/run/wrappers/bin
     printf 'To: %s\nSubject: %s\n\n%s\n' "$ALERT_MAIL_TO" "$title" "$text" | sendmail -t || failed=1
 fi
 [ "$failed" = 1 ] || echo "$now" >"$folder/$unit"

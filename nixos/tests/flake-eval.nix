@@ -25,6 +25,7 @@ let
       "btrfs-progs"
       "e2fsprogs"
       "curl"
+      "diffutils"
       "systemd"
       "jq"
       "python3"

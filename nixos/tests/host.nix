@@ -26,6 +26,7 @@ let
       "btrfs-progs"
       "e2fsprogs"
       "curl"
+      "diffutils"
       "systemd"
     ] (_: "/usr")
     // {

@@ -186,10 +186,14 @@ in
         };
       };
       systemd.tmpfiles.rules = [ "d ${cfg.postgresql.walArchive} 0700 postgres postgres -" ];
-      systemd.services.postgresql.unitConfig.RequiresMountsFor = [
-        cfg.postgresql.folder
-        cfg.postgresql.walArchive
-      ];
+      systemd.services.postgresql = {
+        # cmp, for the archive's script.
+        path = [ pkgs.diffutils ];
+        unitConfig.RequiresMountsFor = [
+          cfg.postgresql.folder
+          cfg.postgresql.walArchive
+        ];
+      };
     })
     (lib.mkIf cfg.redis.enable {
       assertions = lib.optional storage.enable (own "redis" "${cfg.redis.folder}/${cfg.redis.server}");

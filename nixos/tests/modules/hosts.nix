@@ -260,7 +260,7 @@ in
   };
   testDatabasesByArgument = {
     expr = lib.head host.hetzner.systemd.services.panther-backup-databases.serviceConfig.ExecStart;
-    expected = "/opt/panther/bin/panther --config /etc/panther/config.toml --profile databases backup --snapshot always --database postgresql=/var/lib/postgresql,name=postgresql --database 'redis=/var/lib/redis/panther,name=redis,client=setpriv --reuid=redis-panther --regid=redis-panther --clear-groups redis-cli -s /run/redis-panther/redis.sock'";
+    expected = "/opt/panther/bin/panther --config /etc/panther/config.toml --profile databases backup --snapshot always --database 'postgresql=/var/lib/postgresql,name=postgresql' --database 'redis=/var/lib/redis/panther,name=redis,client=setpriv --reuid=redis-panther --regid=redis-panther --clear-groups redis-cli -s /run/redis-panther/redis.sock'";
   };
   # systemd makes no subvolumes of its own inside of /.
   testNoSubvolumesBySystemd = {
