@@ -32,3 +32,7 @@ try path:
 # Licences, advisories, sources.
 deny:
     cargo deny check
+
+# The NixOS modules: functions, hosts, layouts on loop devices, units in a container, the disaster drill.
+nix *args:
+    nixos/tests/run {{args}}

@@ -1,0 +1,60 @@
+# Heavy development laptop, two NVMe disks. The admin's machine: it checks, forgets, prunes and drills for all five.
+{ ... }:
+{
+  imports = [
+    ../common.nix
+    ../../profiles/storage/laptop-base.nix
+    ../../profiles/storage/with-containers.nix
+  ];
+  networking.hostName = "zephyrus";
+  hardware.facter.reportPath = ./facter.json;
+  panther.storage.disks = {
+    main = "/dev/disk/by-id/nvme-CT2000P3SSD8_2311E6BCA8F1";
+    data = "/dev/disk/by-id/nvme-Micron_2450_MTFDKBA1T0TFK_21323158A6C3";
+  };
+
+  services.panther.backups.nightly = {
+    onCalendar = "21:30";
+    delay = "45min";
+    check.onCalendar = "Sun 20:30";
+    prune.enable = true;
+    forget = {
+      onCalendar = "Sat 20:30";
+      arguments = [
+        [
+          "forget"
+          "--host"
+          "zephyrus"
+          "--host"
+          "yoga"
+          "--policy"
+          "laptop"
+        ]
+        [
+          "forget"
+          "--tag"
+          "nightly"
+          "--host"
+          "hetzner"
+          "--host"
+          "contabo"
+          "--host"
+          "ovh"
+          "--policy"
+          "server"
+        ]
+        [
+          "forget"
+          "--tag"
+          "databases"
+          "--keep-within"
+          "2d"
+          "--keep-hourly"
+          "48"
+          "--keep-daily"
+          "30"
+        ]
+      ];
+    };
+  };
+}

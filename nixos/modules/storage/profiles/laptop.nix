@@ -1,0 +1,52 @@
+# What all laptops share.
+{ config, lib, ... }:
+let
+  inherit (lib) mkDefault;
+  cfg = config.panther.storage;
+  panther = import ../../../lib/storage { inherit lib; };
+in
+{
+  config = lib.mkIf (cfg.enable && cfg.class == "laptop") {
+    panther.storage = {
+      objectives = {
+        localMinutes = mkDefault 75;
+        # A night that was missed, and the day until the machine is on again.
+        offsiteMinutes = mkDefault (36 * 60);
+        restoreMinutes = mkDefault 60;
+      };
+      subvolumes = {
+        root = {
+          mountpoint = "/";
+          snapshots = mkDefault true;
+          backup = mkDefault true;
+        };
+        home = {
+          mountpoint = "/home";
+          snapshots = mkDefault true;
+          backup = mkDefault true;
+        };
+        # Made anew from the flake; code is compressed well, and checksums matter: no nodatacow.
+        nix = {
+          mountpoint = "/nix";
+          backup = mkDefault false;
+        };
+        containers = {
+          mountpoint = "/var/lib/containers";
+          mode = mkDefault "711";
+          backup = mkDefault false;
+        };
+        backups = {
+          mountpoint = "/var/lib/backups";
+          mode = mkDefault "700";
+          backup = mkDefault false;
+        };
+      };
+    };
+    panther.snapshots = {
+      enable = mkDefault true;
+      onCalendar = mkDefault "hourly";
+      delay = mkDefault "5min";
+      retention = mkDefault ({ hourly = 24; } // panther.snapshots.presets.laptop);
+    };
+  };
+}

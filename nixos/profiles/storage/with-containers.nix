@@ -1,0 +1,5 @@
+# Podman on its own subvolume.
+{ ... }:
+{
+  panther.containers.enable = true;
+}
