@@ -107,6 +107,8 @@ fn look_up(c: &mut Criterion) {
                 segments: segments(pack),
                 writer: WriterName::new("bench").unwrap(),
                 checked: true,
+                repeated: false,
+                later: Vec::new(),
             };
             (record, true)
         })

@@ -7,7 +7,7 @@
 //!
 //! 1. [`id`], [`error`], [`buffers`]: words and tools that everybody uses
 //! 2. `format`: bytes to records and back, no I/O
-//! 3. [`chunk`], [`cost`], [`egress`], [`retention`], [`seal`]: pure functions on records, bytes and figures
+//! 3. [`chunk`], [`cost`], [`egress`], [`prune`], [`retention`], [`seal`]: pure functions on records, bytes and figures
 //! 4. [`keys`]: keys at work; pure
 //! 5. [`backend`]: where objects are kept
 //! 6. [`state`]: what this machine remembers
@@ -29,6 +29,7 @@ pub mod format;
 pub mod id;
 pub mod keys;
 pub mod ops;
+pub mod prune;
 pub mod repo;
 pub mod report;
 pub mod retention;

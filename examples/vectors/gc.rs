@@ -17,7 +17,11 @@ fn revoked(label: &str, accepted: &[[u8; 32]]) -> V {
     V::M(R::default().with(0, "key", b(fixed(label))).with(1, "accepted", ids(accepted)))
 }
 
-/// A gc object's content that condemns, forgets, revokes and pins.
+fn manifests(list: &[(&str, &[u8])]) -> V {
+    V::A(list.iter().map(|(writer, object)| V::A(vec![t(writer), b(object)])).collect())
+}
+
+/// A gc object's content that condemns, forgets, revokes and pins, and keeps a manifest.
 pub fn full() -> R {
     let (x, y) = (fixed("x"), fixed("y"));
     R::default()
@@ -27,6 +31,7 @@ pub fn full() -> R {
         .with(3, "forgotten", ids(&[x]))
         .with(4, "revoked", V::A(vec![revoked("stolen", &[y]), revoked("lost", &[])]))
         .with(5, "pinned", ids(&[fixed("z")]))
+        .with(6, "manifests", manifests(&[("yoga", b"an object"), ("zephyrus", b"another")]))
 }
 
 /// All of them.
@@ -38,21 +43,22 @@ pub fn all(out: &mut Out) {
         record
     };
     let good = [
-        ("full", "it condemns, forgets, revokes and pins", full.clone()),
+        ("full", "it condemns, forgets, revokes and pins, and keeps manifests", full.clone()),
         ("condemned", "it condemns only", only(2)),
         ("forgotten", "it forgets only", only(3)),
         ("revoked", "it revokes only", only(4)),
         ("pinned", "it pins only", only(5)),
+        ("manifests", "it keeps manifests only", only(6)),
         ("no-grace", "packs that may be removed at once", full.clone().but(1, time(1_760_000_000, 0))),
-        ("key-unknown", "an unknown key is ignored", only(3).with(6, "", t("later"))),
-        ("key-unknown-alone", "it says something only to newer programs", only(0).with(6, "", t("later"))),
+        ("key-unknown", "an unknown key is ignored", only(3).with(7, "", t("later"))),
+        ("key-unknown-alone", "it says something only to newer programs", only(0).with(7, "", t("later"))),
     ];
     for (scenario, description, record) in good {
         out.good("gc", scenario, description, json!({ "plaintext": hex(record.cbor()) }), record.json());
     }
     let x = fixed("x");
     let bad = [
-        ("says-nothing", "none of keys 2 to 5, and no later one", only(0), "invalid"),
+        ("says-nothing", "none of keys 2 to 6, and no later one", only(0), "invalid"),
         ("created-missing", "no time", full.clone().without(0), "invalid"),
         ("not-before-missing", "condemned packs without a time", full.clone().without(1), "invalid"),
         ("not-before-alone", "a time without condemned packs", only(3).with(1, "", time(1_760_086_400, 0)), "invalid"),
@@ -86,6 +92,13 @@ pub fn all(out: &mut Out) {
         ("forgotten-odd", "a list of 31 bytes", full.clone().but(3, b([1; 31])), "invalid"),
         ("pinned-empty", "an empty list of pinned snapshots", full.clone().but(5, b([])), "invalid"),
         ("pinned-odd", "a list of 33 bytes", full.clone().but(5, b([1; 33])), "invalid"),
+        ("manifests-empty", "an empty array of manifests", full.clone().but(6, V::A(vec![])), "invalid"),
+        (
+            "manifests-writer",
+            "a manifest under a writer name that breaks the rule",
+            full.clone().but(6, manifests(&[("Yoga", b"an object")])),
+            "invalid",
+        ),
         ("revoked-empty", "an empty array of revoked writers", full.clone().but(4, V::A(vec![])), "invalid"),
         (
             "revoked-accepted-missing",

@@ -63,6 +63,11 @@ fn plaintexts(out: &mut Out) {
     let good = [
         ("empty", "no packs", index(vec![])),
         ("packs", "a data pack and a tree pack", index(vec![one(), two()])),
+        (
+            "repeated",
+            "a pack of which the signer repeats what its writer said",
+            index(vec![one().with(6, "repeated", V::Bool(true))]),
+        ),
         ("checked", "a pack that the signer has checked", index(vec![one().with(5, "checked", V::Bool(true))])),
         (
             "superseded",
@@ -74,7 +79,7 @@ fn plaintexts(out: &mut Out) {
             "a segment with an unknown codec does not spoil the object",
             index(vec![pack("new", 1, 900, vec![segment(300, 7, &[("e", 10)])])]),
         ),
-        ("keys-unknown", "unknown keys are ignored", index(vec![one().with(6, "", t("later"))]).with(2, "", V::U(1))),
+        ("keys-unknown", "unknown keys are ignored", index(vec![one().with(7, "", t("later"))]).with(2, "", V::U(1))),
         (
             "size-least",
             "nothing but the shortest table follows the segments",

@@ -93,6 +93,11 @@ fn manifests(out: &mut Out) {
             "unknown keys are ignored, in the summary too",
             manifest().with(7, "", t("later")).but(4, V::M(R::default().with(14, "", V::U(9)))),
         ),
+        (
+            "manifest-origin",
+            "one that was copied or written anew",
+            manifest().with(8, "origin", V::A(vec![b(fixed("repository")), b(fixed("origin"))])),
+        ),
         ("manifest-tag-long", "a tag of 256 bytes", manifest().with(2, "tags", V::A(vec![t(&"t".repeat(256))]))),
     ];
     for (scenario, description, record) in good {
@@ -116,6 +121,13 @@ fn manifests(out: &mut Out) {
             "invalid",
         ),
         ("manifest-parent-short", "a parent of 31 bytes", manifest().with(6, "", b([1; 31])), "invalid"),
+        ("manifest-origin-short", "an origin of one id", manifest().with(8, "", V::A(vec![b([1; 32])])), "invalid"),
+        (
+            "manifest-origin-31",
+            "an origin with an id of 31 bytes",
+            manifest().with(8, "", V::A(vec![b([1; 32]), b([1; 31])])),
+            "invalid",
+        ),
         (
             "manifest-summary-0",
             "a figure of 0: it should be left out",

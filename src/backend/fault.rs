@@ -2,6 +2,7 @@
 
 use super::{Backend, Body, Listed, Oddity, Slots, Usage};
 use crate::error::StoreError;
+use crate::format::time::Time;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -208,6 +209,10 @@ impl<B: Backend> Backend for FaultBackend<B> {
 
     fn list_billed(&self, visit: &mut dyn FnMut(&str, crate::cost::Stored)) -> Result<(), StoreError> {
         self.run(Op::List, "", |inner| inner.list_billed(visit))
+    }
+
+    fn stored_at(&self, name: &str) -> Option<Time> {
+        self.inner.stored_at(name)
     }
 
     fn oddities(&self) -> Vec<Oddity> {

@@ -2,6 +2,7 @@
 
 use super::{Backend, Body, Listed};
 use crate::error::StoreError;
+use crate::format::time::Time;
 use files::{FILE_MODE, Temp, make_folder, open_regular, same_bytes, sync_folder};
 use rustix::fs::Access;
 use rustix::io::Errno;
@@ -292,6 +293,13 @@ impl Backend for LocalBackend {
         check_name(name)?;
         let meta = fs::symlink_metadata(self.root.join(name)).map_err(|e| self.absent(e))?;
         if meta.is_file() { Ok(meta.len()) } else { Err(StoreError::NotFound) }
+    }
+
+    fn stored_at(&self, name: &str) -> Option<Time> {
+        check_name(name).ok()?;
+        let modified = fs::symlink_metadata(self.root.join(name)).ok()?.modified().ok()?;
+        let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some(Time { secs: i64::try_from(since.as_secs()).ok()?, nanos: since.subsec_nanos() })
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {

@@ -198,6 +198,11 @@ pub trait Backend: Send + Sync {
         Arc::new(Slots::new(LOCAL_PUTS, LOCAL_PUTS))
     }
 
+    /// When an object was stored, as far as one can know where [`Listed::uploaded`] says nothing: for those who only want to leave alone what is new.
+    fn stored_at(&self, _name: &str) -> Option<Time> {
+        None
+    }
+
     /// What the listings so far have shown to be odd, sorted.
     fn oddities(&self) -> Vec<Oddity> {
         Vec::new()

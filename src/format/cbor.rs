@@ -55,6 +55,10 @@ impl Enc {
     pub fn yes(&mut self) {
         let _ = self.0.bool(true);
     }
+    /// An item that is encoded already.
+    pub fn raw(&mut self, item: &[u8]) {
+        self.0.writer_mut().extend_from_slice(item);
+    }
     /// A key and an unsigned integer.
     pub fn pair_uint(&mut self, key: u64, value: u64) {
         self.uint(key);
@@ -344,6 +348,16 @@ impl<'a> Dec<'a> {
             }
             Ok(())
         })
+    }
+
+    /// The bytes of one item of any kind, which must still follow the profile.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn raw(&mut self) -> Res<&'a [u8]> {
+        let start = self.position();
+        self.skip()?;
+        self.inner.input().get(start..self.position()).ok_or(FormatError::Truncated)
     }
 
     /// Skips one item of any kind, which must still follow the profile.

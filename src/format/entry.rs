@@ -387,18 +387,31 @@ fn decode_xattrs(d: &mut Dec<'_>) -> Result<Xattrs, FormatError> {
 /// # Errors
 /// [`FormatError`].
 pub fn decode_stream(blob: &[u8], last: &mut Vec<u8>, mut each: impl FnMut(Entry)) -> Result<(), FormatError> {
-    if blob.is_empty() {
-        return Err(FormatError::Truncated);
-    }
-    let (mut rest, mut newer) = (blob, None);
+    let mut newer = None;
+    decode_stream_raw(blob, last, |_, _, entry| match entry {
+        Ok(entry) => each(entry),
+        Err(error) => drop(newer.get_or_insert(error)),
+    })?;
+    newer.map_or(Ok(()), Err)
+}
+
+/// As [`decode_stream`]: `each` gets the name and the encoding of each entry, and the entry or why it needs a newer program.
+///
+/// # Errors
+/// [`FormatError`].
+pub fn decode_stream_raw(
+    blob: &[u8],
+    last: &mut Vec<u8>,
+    mut each: impl FnMut(&[u8], &[u8], Result<Entry, FormatError>),
+) -> Result<(), FormatError> {
+    let mut rest = if blob.is_empty() { return Err(FormatError::Truncated) } else { blob };
     while !rest.is_empty() {
         let mut d = Dec::new(rest);
         let (name, entry) = match Entry::decode(&mut d, false) {
-            Ok(entry) => (entry.name.clone(), Some(entry)),
+            Ok(entry) => (entry.name.clone(), Ok(entry)),
             Err(error) if error.is_newer() => {
-                newer.get_or_insert(error);
                 d = Dec::new(rest);
-                (decode_name_only(&mut d)?, None)
+                (decode_name_only(&mut d)?, Err(error))
             }
             Err(error) => return Err(error),
         };
@@ -406,10 +419,11 @@ pub fn decode_stream(blob: &[u8], last: &mut Vec<u8>, mut each: impl FnMut(Entry
             return Err(FormatError::Invalid("a directory's entries are out of order"));
         }
         *last = name;
-        entry.into_iter().for_each(&mut each);
-        rest = &rest[d.position()..];
+        let (encoded, after) = rest.split_at_checked(d.position()).ok_or(FormatError::Truncated)?;
+        each(last, encoded, entry);
+        rest = after;
     }
-    newer.map_or(Ok(()), Err)
+    Ok(())
 }
 
 const BAD_NAME: FormatError = FormatError::Invalid("an entry's name is not allowed");

@@ -39,12 +39,18 @@ pub struct Gc {
     pub revoked: Vec<Revoked>,
     /// Snapshots that are kept whatever the rules say.
     pub pinned: Vec<ObjectId>,
+    /// Manifests of forgotten snapshots, whole objects with their writers' names, so that these can be brought back.
+    pub manifests: Vec<(WriterName, Vec<u8>)>,
 }
 
 impl Gc {
     /// Whether it says nothing that this program knows: a newer one may have written it for the sake of something else.
     pub fn is_empty(&self) -> bool {
-        self.condemned.is_none() && self.forgotten.is_empty() && self.revoked.is_empty() && self.pinned.is_empty()
+        self.condemned.is_none()
+            && self.forgotten.is_empty()
+            && self.revoked.is_empty()
+            && self.pinned.is_empty()
+            && self.manifests.is_empty()
     }
 
     /// The plaintext of the box. It must say something: a decoder refuses it otherwise.
@@ -54,7 +60,8 @@ impl Gc {
             1 + 2 * usize::from(self.condemned.is_some())
                 + usize::from(!self.forgotten.is_empty())
                 + usize::from(!self.revoked.is_empty())
-                + usize::from(!self.pinned.is_empty()),
+                + usize::from(!self.pinned.is_empty())
+                + usize::from(!self.manifests.is_empty()),
         );
         e.uint(0);
         self.created.encode(&mut e);
@@ -84,6 +91,15 @@ impl Gc {
         if !self.pinned.is_empty() {
             e.pair_bytes(5, &join(&self.pinned));
         }
+        if !self.manifests.is_empty() {
+            e.uint(6);
+            e.array(self.manifests.len());
+            for (writer, manifest) in &self.manifests {
+                e.array(2);
+                e.text(writer.as_str());
+                e.bytes(manifest);
+            }
+        }
         e.done()
     }
 
@@ -93,8 +109,8 @@ impl Gc {
     /// [`FormatError`].
     pub fn decode(plaintext: &[u8]) -> Result<Self, FormatError> {
         let most = limits::INDEX_BYTES / 32;
-        let (mut created, mut not_before, mut packs, mut forgotten, mut revoked, mut pinned) =
-            (None, None, None, None, None, None);
+        let (mut created, mut not_before, mut packs, mut forgotten, mut revoked) = (None, None, None, None, None);
+        let (mut pinned, mut manifests) = (None, None);
         let mut is_later = false;
         let mut d = Dec::new(plaintext);
         d.map(|d, key| {
@@ -109,6 +125,7 @@ impl Gc {
                 3 => forgotten = Some(d.ids("forgotten snapshots", most, ObjectId)?),
                 4 => revoked = Some(d.list("revoked writers", most, decode_revoked)?),
                 5 => pinned = Some(d.ids("pinned snapshots", most, ObjectId)?),
+                6 => manifests = Some(d.list("manifests", most, decode_manifest)?),
                 _ => {
                     is_later = true;
                     return Ok(false);
@@ -132,19 +149,27 @@ impl Gc {
                 && c.packs.windows(2).all(|pair| pair[0].0 < pair[1].0)
         });
         let empty = |list: &Option<Vec<ObjectId>>| list.as_ref().is_some_and(Vec::is_empty);
-        let empty = empty(&forgotten) || empty(&pinned) || revoked.as_ref().is_some_and(Vec::is_empty);
+        let empty = empty(&forgotten)
+            || empty(&pinned)
+            || revoked.as_ref().is_some_and(Vec::is_empty)
+            || manifests.as_ref().is_some_and(Vec::is_empty);
         let gc = Self {
             created,
             condemned,
             forgotten: forgotten.unwrap_or_default(),
             revoked: revoked.unwrap_or_default(),
             pinned: pinned.unwrap_or_default(),
+            manifests: manifests.unwrap_or_default(),
         };
         if !ordered || empty || (gc.is_empty() && !is_later) {
             return Err(FormatError::Invalid("a gc object says nothing, or not in order"));
         }
         Ok(gc)
     }
+}
+
+fn decode_manifest(d: &mut Dec<'_>) -> Result<(WriterName, Vec<u8>), FormatError> {
+    d.tuple(2, |d| Ok((decode_writer(d)?, d.bytes("a manifest", limits::MANIFEST_BYTES)?.to_vec())))
 }
 
 fn decode_revoked(d: &mut Dec<'_>) -> Result<Revoked, FormatError> {

@@ -23,6 +23,10 @@ pub struct PackRecord {
     pub writer: WriterName,
     /// Whether the signer wrote it or has checked every blob in it.
     pub checked: bool,
+    /// Whether the signer, an admin, repeats what the folder's writer said in that way, without having looked.
+    pub repeated: bool,
+    /// What a later program has put into the record: keys, and values as they were encoded. Whoever writes the record anew keeps them.
+    pub later: Vec<(u64, Vec<u8>)>,
 }
 
 /// The content of an index object.
@@ -36,7 +40,7 @@ pub struct Index {
 
 impl PackRecord {
     fn encode(&self, e: &mut Enc) {
-        e.map(5 + usize::from(self.checked));
+        e.map(5 + usize::from(self.checked) + usize::from(self.repeated) + self.later.len());
         e.pair_bytes(0, &self.id.0);
         e.pair_uint(1, self.kind.pack() as u64);
         e.pair_uint(2, self.size_bytes);
@@ -47,10 +51,19 @@ impl PackRecord {
             e.uint(5);
             e.yes();
         }
+        if self.repeated {
+            e.uint(6);
+            e.yes();
+        }
+        for (key, value) in &self.later {
+            e.uint(*key);
+            e.raw(value);
+        }
     }
 
     fn decode(d: &mut Dec<'_>) -> Result<Self, FormatError> {
-        let (mut id, mut kind, mut size, mut segments, mut writer, mut checked) = (None, None, None, None, None, false);
+        let (mut id, mut kind, mut size, mut segments, mut writer) = (None, None, None, None, None);
+        let (mut checked, mut repeated, mut later) = (false, false, Vec::new());
         d.map(|d, key| {
             match key {
                 0 => id = Some(ObjectId(d.fixed("pack id")?)),
@@ -59,6 +72,8 @@ impl PackRecord {
                 3 => segments = Some(decode_segments(d)?),
                 4 => writer = Some(decode_writer(d)?),
                 5 => checked = d.yes()?,
+                6 => repeated = d.yes()?,
+                7.. => later.push((key.unsigned_abs(), d.raw()?.to_vec())),
                 _ => return Ok(false),
             }
             Ok(true)
@@ -70,6 +85,8 @@ impl PackRecord {
             segments: need(segments)?,
             writer: need(writer)?,
             checked,
+            repeated,
+            later,
         };
         let stored: u64 = record.segments.iter().map(|s| u64::from(s.stored_bytes)).sum();
         // The least that follows the segments is a table of one byte, its tag and the trailer.

@@ -6,7 +6,7 @@ use super::index::join;
 use super::limits;
 use super::time::Time;
 use crate::error::FormatError;
-use crate::id::ObjectId;
+use crate::id::{ObjectId, RepoId};
 
 /// What writers may see of a manifest.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -181,13 +181,25 @@ pub struct Manifest {
     pub excludes: Vec<Vec<u8>>,
     /// The manifest compared with.
     pub parent: Option<ObjectId>,
+    /// What this one was copied or rewritten from.
+    pub origin: Option<Origin>,
+}
+
+/// The snapshot from which another one was made.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize)]
+pub struct Origin {
+    /// Its repository: another one for a copy, the same for one that was written anew.
+    #[serde(rename = "repository")]
+    pub repo: RepoId,
+    /// Its manifest.
+    pub snapshot: ObjectId,
 }
 
 impl Manifest {
     /// The plaintext to be sealed to readers.
     pub fn encode(&self) -> Vec<u8> {
         let mut e = Enc::default();
-        let options = [!self.tags.is_empty(), !self.excludes.is_empty(), self.parent.is_some()];
+        let options = [!self.tags.is_empty(), !self.excludes.is_empty(), self.parent.is_some(), self.origin.is_some()];
         e.map(4 + options.iter().filter(|o| **o).count());
         e.pair_text(0, &self.user);
         e.pair_text(1, &self.program);
@@ -218,6 +230,12 @@ impl Manifest {
         if let Some(parent) = self.parent {
             e.pair_bytes(6, &parent.0);
         }
+        if let Some(origin) = self.origin {
+            e.uint(8);
+            e.array(2);
+            e.bytes(&origin.repo.0);
+            e.bytes(&origin.snapshot.0);
+        }
         e.done()
     }
 
@@ -226,8 +244,8 @@ impl Manifest {
     /// # Errors
     /// [`FormatError`].
     pub fn decode(plaintext: &[u8]) -> Result<Self, FormatError> {
-        let (mut user, mut program, mut tags, mut roots, mut summary, mut excludes, mut parent) =
-            (None, None, None, None, None, None, None);
+        let (mut user, mut program, mut tags, mut roots) = (None, None, None, None);
+        let (mut summary, mut excludes, mut parent, mut origin) = (None, None, None, None);
         let mut d = Dec::new(plaintext);
         d.map(|d, key| {
             match key {
@@ -243,6 +261,7 @@ impl Manifest {
                         })?)
                 }
                 6 => parent = Some(ObjectId(d.fixed("parent")?)),
+                8 => origin = Some(decode_origin(d)?),
                 _ => return Ok(false),
             }
             Ok(true)
@@ -257,6 +276,7 @@ impl Manifest {
             summary: need(summary)?,
             excludes: excludes.unwrap_or_default(),
             parent,
+            origin,
         };
         let blank = manifest.tags.iter().any(String::is_empty) || manifest.excludes.iter().any(Vec::is_empty);
         if empty || blank || !manifest.tags.windows(2).all(|pair| pair[0] < pair[1]) {
@@ -265,6 +285,12 @@ impl Manifest {
         check_roots(&manifest.roots)?;
         Ok(manifest)
     }
+}
+
+fn decode_origin(d: &mut Dec<'_>) -> Result<Origin, FormatError> {
+    d.tuple(2, |d| {
+        Ok(Origin { repo: RepoId(d.fixed("repository of the origin")?), snapshot: ObjectId(d.fixed("origin")?) })
+    })
 }
 
 fn decode_root(d: &mut Dec<'_>) -> Result<Root, FormatError> {

@@ -15,6 +15,7 @@ pub const WORK_FACTOR: u8 = 16;
 pub const MAX_WORK_FACTOR: u8 = 20;
 
 /// What opens a key file.
+#[derive(Clone)]
 pub enum Opener {
     /// A passphrase.
     Passphrase(SecretString),

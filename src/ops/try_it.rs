@@ -102,6 +102,7 @@ pub fn try_it(repo: &Repository, state: &State, options: &TryOptions, progress: 
         snapshots: Default::default(),
         databases: Vec::new(),
         hooks: Default::default(),
+        subvolumes: Default::default(),
     };
     let first = backup(repo, state, &backup_options, progress)?;
     let stored_bytes = size_of(repo)?;

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::id::{BlobId, ObjectId};
+use crate::prune::rest::is_good;
 use crate::state::blobs::{BlobKey, BlobView, key_of};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -49,10 +50,16 @@ impl Dedup {
         if self.session.contains(&key_of(id)) {
             return Ok(true);
         }
-        match self.view.place(id)? {
-            None => Ok(false),
-            Some(place) => self.is_usable(place.pack),
+        let Some(place) = self.view.place(id)? else { return Ok(false) };
+        if self.is_usable(place.pack)? {
+            return Ok(true);
         }
+        for copy in self.view.copies(id)? {
+            if self.is_usable(copy.pack)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn is_usable(&mut self, pack: u32) -> Result<bool> {
@@ -60,7 +67,7 @@ impl Dedup {
             return Ok(*known);
         }
         let info = self.view.pack(pack)?;
-        let usable = info.trusted && !self.condemned.contains(&info.id);
+        let usable = is_good(info.trusted, self.condemned.contains(&info.id));
         self.usable.insert(pack, usable);
         Ok(usable)
     }

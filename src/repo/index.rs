@@ -24,6 +24,15 @@ pub struct Synced {
     pub rebuilt: bool,
 }
 
+/// Whether a backup may rely on what an index object says of a pack without having looked (spec 7): on what admins have checked, and, in its own folder, on
+/// what its writer has said, also where an admin repeats it.
+fn is_trusted(pack: &PackRecord, role: SignerRole, is_own: bool) -> bool {
+    match role {
+        SignerRole::Admin => pack.checked || (is_own && pack.repeated),
+        SignerRole::Writer => is_own && pack.checked,
+    }
+}
+
 impl Repository {
     /// Brings `state` up to date with the index objects of all writers. `own` is the writer whose statements, beside those of admins, a backup may rely on.
     ///
@@ -60,59 +69,67 @@ impl Repository {
             listed = self.survey()?.index;
         }
         if !known.is_subset(&ids(&listed)) {
-            // Index objects went away, so packs may have too: learn everything anew.
-            state.clear()?;
+            // Index objects went away, so packs may have too: learn everything anew. What was seen of the source is looked up.
+            state.clear_blobs()?;
             synced.rebuilt = true;
             known.clear();
         }
         let (mut packs, mut objects, mut blobs) = (Vec::new(), Vec::new(), 0);
+        let (mut damaged, mut superseded) = (Vec::new(), HashSet::new());
         for (name, _) in listed {
             let Name::Index(writer, id) = &name else { continue };
             if known.contains(id) {
                 continue;
             }
-            match self.read_index(&name, writer, own, statements) {
-                Ok(Some((index, trusted))) => {
+            match self.read_index(&name, writer, statements) {
+                Ok(Some((index, role))) => {
+                    superseded.extend(index.superseded.iter().copied());
                     blobs += index.packs.iter().flat_map(|p| &p.segments).map(|s| s.blobs.len()).sum::<usize>();
-                    packs.extend(with_trust(index, trusted));
+                    packs.extend(with_trust(index, |pack| is_trusted(pack, role, own == Some(writer))));
                     objects.push(*id);
                     synced.read_objects += 1;
                 }
                 Ok(None) => {}
                 Err(error @ Error::Store { .. }) => return Err(error),
-                Err(error) => synced.bad.push(error),
+                Err(error) => damaged.push((*id, error)),
             }
             if blobs >= 400_000 {
-                state.learn(&packs, &objects)?;
+                state.learn_but(&packs, &objects, &statements.condemned)?;
                 packs.clear();
                 objects.clear();
                 blobs = 0;
             }
         }
+        for (id, error) in damaged {
+            // One that a repair has replaced says nothing any more: it need not be read again.
+            if superseded.contains(&id) && matches!(error, Error::Damaged { .. }) {
+                objects.push(id);
+            } else {
+                synced.bad.push(error);
+            }
+        }
         if !objects.is_empty() {
-            state.learn(&packs, &objects)?;
+            state.learn_but(&packs, &objects, &statements.condemned)?;
         }
         Ok(synced)
     }
 
-    /// An index object and whether a backup of `own` may rely on it; nothing if its key is revoked.
+    /// An index object and by whom it is signed; nothing if its key is revoked.
     fn read_index(
         &self,
         name: &Name,
         writer: &WriterName,
-        own: Option<&WriterName>,
         statements: &Statements,
-    ) -> Result<Option<(Index, bool)>> {
+    ) -> Result<Option<(Index, SignerRole)>> {
         self.signed(name, |opened| {
             if name.id().is_some_and(|id| statements.refuses(&opened.cert, &id)) {
                 return Ok(None);
             }
             let index = Index::decode(&opened.plaintext)?;
-            let admin = opened.cert.role == SignerRole::Admin;
-            if !admin && index.packs.iter().any(|p| p.writer != *writer) {
+            if opened.cert.role != SignerRole::Admin && index.packs.iter().any(|p| p.writer != *writer) {
                 return Err(FormatError::Invalid("it names packs of another writer"));
             }
-            Ok(Some((index, admin || own == Some(writer))))
+            Ok(Some((index, opened.cert.role)))
         })
     }
 

@@ -1,17 +1,21 @@
 //! A repository: made, opened, and its objects read with all checks.
 
+pub mod content;
 pub mod dedup;
+pub mod directory;
 pub mod index;
 pub mod keyring;
 
 mod ahead;
 mod commit;
 mod compress;
+mod leftovers;
 mod packer;
 pub mod reader;
 pub mod snapshots;
 pub mod statements;
 pub mod survey;
+pub mod table;
 pub mod tree;
 mod uploads;
 pub mod vanished;

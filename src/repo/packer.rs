@@ -185,6 +185,8 @@ impl OpenPack {
             segments: std::mem::take(&mut self.segments),
             writer: context.writer.clone(),
             checked: true,
+            repeated: false,
+            later: Vec::new(),
         };
         // Taken, so that dropping this does not remove the file.
         let path = std::mem::take(&mut self.path);

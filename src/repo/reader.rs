@@ -9,7 +9,7 @@ use crate::format::pack::{Codec, PREAMBLE_BYTES};
 use crate::id::BlobId;
 use crate::seal::PackSeal;
 use crate::state::State;
-use crate::state::blobs::{BlobView, PackInfo, Place};
+use crate::state::blobs::{BlobKey, BlobView, PackInfo, Place, key_of};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -116,14 +116,85 @@ impl<'r> BlobReader<'r> {
         self.view.place(id)?.ok_or_else(|| Error::Missing(describe(kind, id)))
     }
 
-    /// Reads a blob that should have `len_bytes` bytes and checks it.
+    /// Reads a blob that should have `len_bytes` bytes and checks it. Where there are several copies, any good one serves.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Damaged`], [`Error::Store`].
+    /// [`Error::Missing`], [`Error::Damaged`], [`Error::Store`]: what is wrong with the first copy.
     pub fn blob(&self, kind: BlobKind, id: &BlobId, len_bytes: u64) -> Result<Blob> {
         let place = self.place(kind, id)?;
+        self.at(&place, kind, id, len_bytes).or_else(|error| self.further(kind, id, Some(len_bytes), error))
+    }
+
+    /// As [`BlobReader::blob`], of a tree blob of which nobody says the length.
+    ///
+    /// # Errors
+    /// As [`BlobReader::blob`].
+    pub fn node(&self, id: &BlobId) -> Result<Blob> {
+        let place = self.place(BlobKind::Tree, id)?;
+        let first = self.at(&place, BlobKind::Tree, id, place.len_bytes.into());
+        first.or_else(|error| self.further(BlobKind::Tree, id, None, error))
+    }
+
+    fn at(&self, place: &Place, kind: BlobKind, id: &BlobId, len_bytes: u64) -> Result<Blob> {
         let segment = self.segment(place.pack, place.segment)?;
-        self.take(&segment, &place, kind, id, len_bytes)
+        self.take(&segment, place, kind, id, len_bytes)
+    }
+
+    /// A further copy of a blob of which the first could not be had: `error` says why.
+    ///
+    /// # Errors
+    /// `error` if there is no further copy that is right, or nothing can be read now.
+    pub fn further(&self, kind: BlobKind, id: &BlobId, len_bytes: Option<u64>, error: Error) -> Result<Blob> {
+        let is_worth_it = match &error {
+            Error::Missing(_) | Error::Damaged { .. } | Error::Newer { .. } => true,
+            Error::Store { source, .. } => !source.ends_the_run(),
+            _ => false,
+        };
+        if is_worth_it {
+            for place in self.view.copies(id)? {
+                let len_bytes = len_bytes.unwrap_or_else(|| place.len_bytes.into());
+                if let Ok(blob) = self.at(&place, kind, id, len_bytes) {
+                    return Ok(blob);
+                }
+            }
+        }
+        Err(error)
+    }
+
+    /// A blob of which only the beginning of the id is known, from any good copy; with its id.
+    ///
+    /// # Errors
+    /// [`Error::State`]; [`Error::Store`] when nothing can be read now.
+    pub fn by_key(&self, kind: BlobKind, key: &BlobKey) -> Result<Option<(BlobId, Blob)>> {
+        // Places are looked up by the beginning of an id only.
+        let mut stand_in = BlobId([0; 32]);
+        stand_in.0[..key.len()].copy_from_slice(key);
+        let Some(first) = self.view.place(&stand_in)? else { return Ok(None) };
+        for place in std::iter::once(first).chain(self.view.copies(&stand_in)?) {
+            let segment = match self.segment(place.pack, place.segment) {
+                Ok(segment) => segment,
+                Err(Error::Store { op, object, source }) if source.ends_the_run() => {
+                    return Err(Error::Store { op, object, source });
+                }
+                Err(_) => continue,
+            };
+            let range = place.offset as usize..(place.offset + place.len_bytes) as usize;
+            let Some(bytes) = segment.get(range.clone()) else { continue };
+            let id = self.repo.keys().blob_id(kind, bytes);
+            if key_of(&id) == *key {
+                return Ok(Some((id, Blob { segment, range })));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a blob of a length that nobody has told, and checks it.
+    ///
+    /// # Errors
+    /// As [`BlobReader::blob`].
+    pub fn any_blob(&self, kind: BlobKind, id: &BlobId) -> Result<Blob> {
+        let len_bytes = self.place(kind, id)?.len_bytes;
+        self.blob(kind, id, u64::from(len_bytes))
     }
 
     /// The blob at `place` of a segment that was read, checked.

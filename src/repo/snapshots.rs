@@ -2,13 +2,14 @@
 
 use super::Repository;
 use super::statements::Statements;
-use crate::error::{Error, Result};
+use crate::error::{Error, FormatError, Result};
 use crate::format::cert::SignerRole;
+use crate::format::header::Kind;
 use crate::format::name::Name;
 use crate::format::snapshot::{Cover, Manifest};
 use crate::format::time::Time;
 use crate::id::{ObjectId, WriterName};
-use crate::seal::{self, Signer};
+use crate::seal::{self, Opened, Signer};
 use crate::state::State;
 use std::collections::HashSet;
 
@@ -121,15 +122,36 @@ impl Repository {
     /// What is wrong with it.
     pub fn read_snapshot(&self, name: &Name, statements: &Statements) -> Result<Option<Snapshot>> {
         let Name::Snapshot(writer, id) = name else { return Ok(None) };
-        self.signed(name, |opened| {
-            if statements.refuses(&opened.cert, id) {
-                return Ok(None);
-            }
-            let cover = Cover::decode(&opened.plaintext)?;
-            let manifest = Manifest::decode(&opened.open_manifest(self.keys().private(opened.epoch())?)?)?;
-            let head = SnapshotHead { id: *id, writer: writer.clone(), cover };
-            Ok(Some(Snapshot { head, manifest, by_admin: opened.cert.role == SignerRole::Admin, uploaded: None }))
-        })
+        self.signed(name, |opened| self.opened_snapshot(writer, id, &opened, statements))
+    }
+
+    /// As [`Repository::read_snapshot`], of an object that is not in the store but at hand.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn snapshot_of(&self, writer: &WriterName, object: &[u8], statements: &Statements) -> Result<Option<Snapshot>> {
+        let id = ObjectId::of(object);
+        self.keys()
+            .verifier()
+            .open(object, Kind::Snapshot, Some(writer), self.keys().epochs())
+            .and_then(|opened| self.opened_snapshot(writer, &id, &opened, statements))
+            .map_err(|e| Error::format(format!("the kept manifest of the snapshot {}", id.short()), e))
+    }
+
+    fn opened_snapshot(
+        &self,
+        writer: &WriterName,
+        id: &ObjectId,
+        opened: &Opened<'_>,
+        statements: &Statements,
+    ) -> Result<Option<Snapshot>, FormatError> {
+        if statements.refuses(&opened.cert, id) {
+            return Ok(None);
+        }
+        let cover = Cover::decode(&opened.plaintext)?;
+        let manifest = Manifest::decode(&opened.open_manifest(self.keys().private(opened.epoch())?)?)?;
+        let head = SnapshotHead { id: *id, writer: writer.clone(), cover };
+        Ok(Some(Snapshot { head, manifest, by_admin: opened.cert.role == SignerRole::Admin, uploaded: None }))
     }
 
     /// All snapshots, oldest first.
@@ -200,7 +222,7 @@ impl Repository {
     /// # Errors
     /// [`Error::State`].
     pub fn remember_head(&self, state: &State, head: &SnapshotHead, statements: &Statements) -> Result<()> {
-        state.set_notes(&[(cover_note(&head.id, statements), head.cover.encode())])
+        state.set_notes_soon(&[(cover_note(&head.id, statements), head.cover.encode())])
     }
 
     /// Writes a manifest that follows the heads of the writer's chain. Returns its id and cover.
@@ -215,12 +237,27 @@ impl Repository {
         host: &str,
         manifest: &Manifest,
     ) -> Result<SnapshotHead> {
+        self.write_snapshot_of(signer, chain, (started, Time::now()), host, manifest)
+    }
+
+    /// As [`Repository::write_snapshot`], with the times at which the backup was started and finished: for one that is copied or written anew.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn write_snapshot_of(
+        &self,
+        signer: &Signer,
+        chain: &[SnapshotHead],
+        (started, finished): (Time, Time),
+        host: &str,
+        manifest: &Manifest,
+    ) -> Result<SnapshotHead> {
         let heads = chain_heads(chain);
         let cover = Cover {
             sequence: heads.iter().map(|h| h.cover.sequence).max().unwrap_or(0) + 1,
             predecessors: heads.iter().map(|h| h.id).collect(),
             started,
-            finished: Time::now(),
+            finished,
             host: host.to_owned(),
         };
         let epoch = self.keys().current_epoch();

@@ -1,6 +1,6 @@
 //! Walking content lists and directory streams of a snapshot.
 
-use super::reader::{Blob, BlobReader};
+use super::reader::BlobReader;
 use crate::error::{Error, FormatError, Result};
 use crate::format::content::{ContentRoot, ListOf, Record, decode_node};
 use crate::format::entry::{Entry, Node, decode_stream};
@@ -41,7 +41,8 @@ impl BlobReader<'_> {
                 visit(*record)?;
                 continue;
             };
-            let node = self.node(record)?;
+            // A node's own length is not in the record that names it.
+            let node = self.node(&record.id)?;
             let bad = |e| Error::format(super::reader::describe(BlobKind::Tree, &record.id), e);
             let (records, total) = decode_node(&node, below, of).map_err(bad)?;
             if total != record.len_bytes {
@@ -50,12 +51,6 @@ impl BlobReader<'_> {
             self.records_below(&records, below, of, visit)?;
         }
         Ok(())
-    }
-
-    /// A content-list node. Its own length is not in the record that names it, so the index's is taken.
-    fn node(&self, record: &Record) -> Result<Blob> {
-        let place = self.place(BlobKind::Tree, &record.id)?;
-        self.blob(BlobKind::Tree, &record.id, place.len_bytes.into())
     }
 
     /// Visits the entries of a directory in order. Memory: one blob of its stream.

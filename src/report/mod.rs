@@ -1,8 +1,10 @@
 //! Results as text for people and as JSON for programs. Pure functions: no I/O, no clock; the time zone is handed in.
 
 pub mod alerts;
+pub mod audit;
 pub mod backup;
 pub mod check;
+pub mod copy;
 pub mod cost;
 pub mod doctor;
 pub mod drill;
@@ -14,9 +16,14 @@ pub mod ls;
 pub mod metrics;
 pub mod page;
 pub mod progress;
+pub mod prune;
+pub mod rebuild_state;
+pub mod repair;
 pub mod restore;
+pub mod rewrite;
 pub mod settings;
 pub mod snapshots;
+pub mod stats;
 pub mod status;
 pub mod text;
 pub mod time;

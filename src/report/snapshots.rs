@@ -1,6 +1,6 @@
 //! Lists of snapshots.
 
-use crate::format::snapshot::Summary;
+use crate::format::snapshot::{Origin, Summary};
 use crate::format::time::Time;
 use crate::id::{ObjectId, WriterName};
 use crate::repo::snapshots::{Snapshot, SnapshotHead};
@@ -52,6 +52,9 @@ pub struct Content {
     pub excludes: Vec<String>,
     /// The snapshot that it was compared with.
     pub parent: Option<ObjectId>,
+    /// What it was copied or written anew from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Figures.
     pub summary: Summary,
     #[serde(skip)]
@@ -91,6 +94,7 @@ impl Row {
             paths: manifest.roots.iter().map(|root| RawPath::new(&root.path)).collect(),
             excludes: manifest.excludes.iter().map(|e| String::from_utf8_lossy(e).into_owned()).collect(),
             parent: manifest.parent,
+            origin: manifest.origin,
             summary: manifest.summary,
             names: manifest.roots.iter().map(|root| text::name(&root.path)).collect(),
         };
@@ -177,6 +181,7 @@ mod tests {
             paths: vec![RawPath::new(b"/x"), RawPath::new(b"/y")],
             excludes: Vec::new(),
             parent: None,
+            origin: None,
             summary: Summary { files: 1234, source_bytes: 1536, ..Summary::default() },
             names: vec!["/x".into(), "/y".into()],
         });

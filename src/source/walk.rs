@@ -37,10 +37,8 @@ pub struct WalkContext<'a> {
     pub excludes: &'a Excludes,
     /// What is remembered; none to read everything.
     pub memory: Option<&'a DirView>,
-    /// Whether an entry that is remembered can be used again.
-    pub reusable: &'a (dyn Fn(InodeKey, &[u8]) -> bool + Sync),
-    /// Whether folders in which nothing has changed can be taken over as a whole, unseen.
-    pub takes_folders_over: bool,
+    /// Whether what is remembered of an object can be used again.
+    pub reusable: &'a (dyn Fn(InodeKey, &Child) -> bool + Sync),
     /// What is read in place of what lies at some paths.
     pub overlays: &'a Overlays,
 }
@@ -251,7 +249,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             && may_look_the_same
             && child.stamp == stamp
             && stamp.ino != 0
-            && (self.context.reusable)(inode, &child.entry)
+            && (self.context.reusable)(inode, child)
         {
             let file_bytes = (stat.kind == Kind::File).then_some(stat.size_bytes);
             let Some(Child { name, entry, totals, .. }) = old else { return Ok(()) };

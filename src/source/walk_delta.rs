@@ -60,20 +60,20 @@ impl<'a, S: Sink> Walk<'a, S> {
             // Below another path other patterns may match.
             let may_differ = here.is_moved && excludes.has_patterns();
             if may_differ
-                || !self.context.takes_folders_over
+                || child.doubtful
                 || totals.unreadable > 0
                 || delta.is_dirty_dir(ino)
                 || self.context.overlays.leads_to(&self.path)
             {
                 return None;
             }
-        } else if delta.is_changed(ino) || !(self.context.reusable)(inode, &child.entry) {
+        } else if delta.is_changed(ino) || !(self.context.reusable)(inode, child) {
             return None;
         }
         if here.is_moved && excludes.has_patterns() && excludes.matches(&self.path, is_dir) {
             return None;
         }
-        let Child { name, stamp, entry, totals } = child.clone();
+        let Child { name, stamp, entry, totals, .. } = child.clone();
         let file_bytes = (Entry::kind_of(&entry) == Some(Kind::File)).then_some(stamp.size_bytes);
         Some(Leaf { name, stamp, entry, inode, file_bytes, change: Change::Same, totals })
     }

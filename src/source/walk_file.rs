@@ -149,7 +149,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             // What a later run that was killed wrote down is not what the parent snapshot has.
             if session > snapshot.parent_session
                 || child.stamp.ino != inode.ino
-                || !(self.context.reusable)(inode, &child.entry)
+                || !(self.context.reusable)(inode, &child)
             {
                 continue;
             }

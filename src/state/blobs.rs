@@ -2,7 +2,7 @@
 //!
 //! A blob takes 16 bytes of key (its id, truncated: ids are keyed hashes, so nobody outside can make two that meet) and 12 of value.
 
-use super::{State, guarded, unguarded};
+use super::{State, copies, guarded, unguarded};
 use crate::error::{Error, FormatError, Result};
 use crate::format::header::BlobKind;
 use crate::format::index::{Index, PackRecord};
@@ -12,7 +12,12 @@ use redb::{Durability, ReadOnlyTable, ReadableTable, ReadableTableMetadata, Tabl
 use std::collections::HashSet;
 use std::sync::Arc;
 
-const BLOBS: TableDefinition<[u8; 16], [u8; 12]> = TableDefinition::new("blobs");
+/// Bytes of a blob's key.
+pub(super) const BLOB_KEY_BYTES: usize = 16;
+/// Bytes of an encoded place.
+pub(super) const PLACE_BYTES: usize = 12;
+
+const BLOBS: TableDefinition<[u8; BLOB_KEY_BYTES], [u8; PLACE_BYTES]> = TableDefinition::new("blobs");
 const PACKS: TableDefinition<u32, &[u8]> = TableDefinition::new("packs");
 const PACK_NUMBERS: TableDefinition<[u8; 32], u32> = TableDefinition::new("pack numbers");
 const INDEX_OBJECTS: TableDefinition<[u8; 32], ()> = TableDefinition::new("index objects");
@@ -180,7 +185,8 @@ pub(super) fn create_tables(state: &State, write: &WriteTransaction) -> Result<(
 
 /// A consistent view of where blobs are.
 pub struct BlobView {
-    blobs: ReadOnlyTable<[u8; 16], [u8; 12]>,
+    blobs: ReadOnlyTable<[u8; BLOB_KEY_BYTES], [u8; PLACE_BYTES]>,
+    copies: ReadOnlyTable<copies::Copy, ()>,
     packs: ReadOnlyTable<u32, &'static [u8]>,
     numbers: ReadOnlyTable<[u8; 32], u32>,
     path: std::path::PathBuf,
@@ -198,6 +204,15 @@ impl BlobView {
     pub fn place(&self, id: &BlobId) -> Result<Option<Place>> {
         let found = self.blobs.get(key_of(id)).map_err(|e| self.failed(e))?;
         Ok(found.map(|v| Place::decode(v.value())))
+    }
+
+    /// The places of a blob beside [`BlobView::place`]; hardly any blob has one.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn copies(&self, id: &BlobId) -> Result<Vec<Place>> {
+        let found = copies::places(&self.copies, &key_of(id)).map_err(|e| self.failed(e))?;
+        Ok(found.into_iter().map(Place::decode).collect())
     }
 
     /// A pack by its number.
@@ -262,6 +277,7 @@ impl State {
         let read = self.read()?;
         Ok(BlobView {
             blobs: read.open_table(BLOBS).map_err(|e| self.failed(e))?,
+            copies: read.open_table(copies::COPIES).map_err(|e| self.failed(e))?,
             packs: read.open_table(PACKS).map_err(|e| self.failed(e))?,
             numbers: read.open_table(PACK_NUMBERS).map_err(|e| self.failed(e))?,
             path: self.path().to_owned(),
@@ -288,14 +304,30 @@ impl State {
     /// [`Error::State`].
     pub fn clear(&self) -> Result<()> {
         let write = self.write(Durability::Immediate)?;
+        self.clear_blobs_in(&write)?;
+        super::dirs::clear(self, &write)?;
+        super::lists::clear(self, &write)?;
+        self.commit(write)
+    }
+
+    /// Forgets where blobs are. What was seen of the source is in doubt from then on.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn clear_blobs(&self) -> Result<()> {
+        let write = self.write(Durability::Immediate)?;
+        self.clear_blobs_in(&write)?;
+        self.doubt_in(&write)?;
+        self.commit(write)
+    }
+
+    fn clear_blobs_in(&self, write: &WriteTransaction) -> Result<()> {
         write.delete_table(BLOBS).map_err(|e| self.failed(e))?;
         write.delete_table(PACKS).map_err(|e| self.failed(e))?;
         write.delete_table(PACK_NUMBERS).map_err(|e| self.failed(e))?;
         write.delete_table(INDEX_OBJECTS).map_err(|e| self.failed(e))?;
-        create_tables(self, &write)?;
-        super::dirs::clear(self, &write)?;
-        super::lists::clear(self, &write)?;
-        self.commit(write)
+        create_tables(self, write)?;
+        copies::clear(self, write)
     }
 
     /// Takes in packs, and the index objects that name them.
@@ -303,8 +335,24 @@ impl State {
     /// # Errors
     /// [`Error::State`].
     pub fn learn(&self, packs: &[(PackRecord, bool)], objects: &[ObjectId]) -> Result<()> {
+        self.learn_but(packs, objects, &HashSet::new())
+    }
+
+    /// As [`State::learn`]; of a blob that is also elsewhere, the place in a pack of `weak` does not count.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn learn_but(
+        &self,
+        packs: &[(PackRecord, bool)],
+        objects: &[ObjectId],
+        weak: &HashSet<ObjectId>,
+    ) -> Result<()> {
         let write = self.write(Durability::Immediate)?;
-        self.learn_in(&write, packs, objects)?;
+        let (weak, strong): (Vec<_>, Vec<_>) = packs.iter().partition(|(pack, _)| weak.contains(&pack.id));
+        self.places_in(&write, strong, true)?;
+        self.places_in(&write, weak, false)?;
+        self.objects_in(&write, objects)?;
         self.commit(write)
     }
 
@@ -314,6 +362,16 @@ impl State {
         packs: &[(PackRecord, bool)],
         objects: &[ObjectId],
     ) -> Result<()> {
+        self.places_in(write, packs, true)?;
+        self.objects_in(write, objects)
+    }
+
+    fn places_in<'p>(
+        &self,
+        write: &WriteTransaction,
+        packs: impl IntoIterator<Item = &'p (PackRecord, bool)>,
+        wins: bool,
+    ) -> Result<()> {
         let mut entries: Vec<(BlobKey, [u8; 12])> = Vec::new();
         for (record, trusted) in packs {
             let number = self.register(write, &PackInfo::of(record, *trusted))?;
@@ -321,10 +379,13 @@ impl State {
                 push_places(number, ordinal, segment, &mut entries)?;
             }
             if entries.len() >= BATCH {
-                self.insert(write, &mut entries)?;
+                self.insert(write, &mut entries, wins)?;
             }
         }
-        self.insert(write, &mut entries)?;
+        self.insert(write, &mut entries, wins)
+    }
+
+    fn objects_in(&self, write: &WriteTransaction, objects: &[ObjectId]) -> Result<()> {
         let mut table = write.open_table(INDEX_OBJECTS).map_err(|e| self.failed(e))?;
         for object in objects {
             table.insert(object.0, ()).map_err(|e| self.failed(e))?;
@@ -350,11 +411,23 @@ impl State {
         Ok(number)
     }
 
-    fn insert(&self, write: &WriteTransaction, entries: &mut Vec<(BlobKey, [u8; 12])>) -> Result<()> {
+    fn insert(&self, write: &WriteTransaction, entries: &mut Vec<(BlobKey, [u8; 12])>, wins: bool) -> Result<()> {
         entries.sort_unstable();
         let mut table = write.open_table(BLOBS).map_err(|e| self.failed(e))?;
+        let mut others = Vec::new();
         for (key, value) in entries.drain(..) {
-            table.insert(key, value).map_err(|e| self.failed(e))?;
+            if !wins && let Some(first) = table.get(key).map_err(|e| self.failed(e))?.map(|v| v.value()) {
+                others.extend((first != value).then(|| copies::record(&key, &value)));
+                continue;
+            }
+            let before = table.insert(key, value).map_err(|e| self.failed(e))?;
+            others.extend(before.map(|v| v.value()).filter(|v| *v != value).map(|v| copies::record(&key, &v)));
+        }
+        if !others.is_empty() {
+            let mut table = write.open_table(copies::COPIES).map_err(|e| self.failed(e))?;
+            for copy in others {
+                table.insert(copy, ()).map_err(|e| self.failed(e))?;
+            }
         }
         Ok(())
     }
@@ -371,10 +444,10 @@ fn push_places(pack: u32, ordinal: usize, segment: &Segment, out: &mut Vec<(Blob
     Ok(())
 }
 
-/// All packs of an index, trusted if its signer is and vouches for the pack (spec 7).
-pub fn with_trust(index: Index, signer_trusted: bool) -> impl Iterator<Item = (PackRecord, bool)> {
+/// All packs of an index, each with whether `is_trusted` says so.
+pub fn with_trust(index: Index, is_trusted: impl Fn(&PackRecord) -> bool) -> impl Iterator<Item = (PackRecord, bool)> {
     index.packs.into_iter().map(move |pack| {
-        let trusted = signer_trusted && pack.checked;
+        let trusted = is_trusted(&pack);
         (pack, trusted)
     })
 }

@@ -101,6 +101,8 @@ pub struct Child {
     pub entry: Vec<u8>,
     /// What is in a directory; what a name counts of a file with several.
     pub totals: Option<Totals>,
+    /// Whether what its entry names may no longer be in the repository: it is to be looked up.
+    pub doubtful: bool,
 }
 
 /// A record as it was written.
@@ -191,7 +193,7 @@ fn decode_child(bytes: &[u8]) -> Option<(Child, &[u8])> {
         mtime: Time { secs: word(22)?.cast_signed(), nanos: half(38)? },
         ctime: Time { secs: word(30)?.cast_signed(), nanos: half(42)? },
     };
-    Some((Child { name: name.to_vec(), stamp, entry: entry.to_vec(), totals }, rest))
+    Some((Child { name: name.to_vec(), stamp, entry: entry.to_vec(), totals, doubtful: false }, rest))
 }
 
 pub(super) fn create_tables(state: &State, write: &WriteTransaction) -> Result<()> {
@@ -251,6 +253,7 @@ pub struct DirView {
     table: ReadOnlyTable<&'static [u8], &'static [u8]>,
     nodes: ReadOnlyTable<&'static [u8], &'static [u8]>,
     broken: HashMap<u32, Watermark>,
+    doubted_before: u32,
     path: std::path::PathBuf,
 }
 
@@ -301,15 +304,16 @@ impl DirView {
             && self.broken.get(&session).is_none_or(|mark| mark.covers(&needs))
         {
             written = session;
+            let doubtful = session < self.doubted_before;
             while let Some((child, next)) = decode_child(rest) {
-                children.push(child);
+                children.push(Child { doubtful, ..child });
                 rest = next;
             }
         }
         (written, children)
     }
 
-    /// Whether the record at `key` holds and has exactly these children.
+    /// Whether the record at `key` holds, is not in doubt, and has exactly these children.
     ///
     /// # Errors
     /// [`Error::State`].
@@ -317,7 +321,9 @@ impl DirView {
         let found = self.table.get(key).map_err(|e| self.failed(e))?;
         Ok(found.is_some_and(|value| {
             unguarded(key, value.value()).and_then(decode_head).is_some_and(|(session, needs, old)| {
-                old == children && self.broken.get(&session).is_none_or(|mark| mark.covers(&needs))
+                old == children
+                    && session >= self.doubted_before
+                    && self.broken.get(&session).is_none_or(|mark| mark.covers(&needs))
             })
         }))
     }
@@ -354,11 +360,11 @@ impl State {
     /// # Errors
     /// [`Error::State`].
     pub fn dir_view(&self) -> Result<DirView> {
-        let broken = self.broken_sessions()?.into_iter().collect();
+        let (broken, doubted_before) = (self.broken_sessions()?.into_iter().collect(), self.doubted_before()?);
         let read = self.read()?;
         let table = read.open_table(DIRS).map_err(|e| self.failed(e))?;
         let nodes = read.open_table(lists::NODES).map_err(|e| self.failed(e))?;
-        Ok(DirView { table, nodes, broken, path: self.path().to_owned() })
+        Ok(DirView { table, nodes, broken, doubted_before, path: self.path().to_owned() })
     }
 
     /// Writes changes of `session` down. They become durable with the next [`State::note_stored`].

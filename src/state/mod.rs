@@ -5,6 +5,7 @@
 //! - [`seen`]: manifests that this machine has seen, so that one that vanishes is noticed
 //! - [`known`]: which repository is where, so that a false one is noticed; a small file beside the states
 //! - [`dirs`]: directory by directory, what was seen of each file and its entry, so that unchanged files are not read
+//! - `doubt`: of what was seen, what must be looked up
 //! - [`lists`]: the content lists of long files, so that of a changed one only the changes are read
 //!
 //! Runs side by side each have a file of their own. What they share is in small files that are opened for a moment only:
@@ -12,10 +13,12 @@
 //! - [`verified`]: when each pack was last read whole and checked
 
 mod brief;
+mod copies;
 pub mod examine;
 
 pub mod blobs;
 pub mod dirs;
+mod doubt;
 pub mod drills;
 pub mod known;
 pub mod ledger;
@@ -34,7 +37,7 @@ use std::path::{Path, PathBuf};
 const NOTES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("notes");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Raised whenever the tables change; another number means: start anew.
-const SCHEMA: &[u8] = b"panther state 4";
+const SCHEMA: &[u8] = b"panther state 5";
 /// How many runs on one machine can have a state of their own at the same time.
 const SLOTS: u32 = 16;
 
@@ -108,6 +111,12 @@ impl State {
     }
 
     fn check_schema(&self) -> Result<bool> {
+        // Most often there is nothing to write, and a commit costs two syncs.
+        if let Ok(meta) = self.read()?.open_table(META)
+            && let Some(found) = meta.get("schema").map_err(|e| self.failed(e))?
+        {
+            return Ok(found.value() == SCHEMA);
+        }
         let write = self.write(Durability::Immediate)?;
         let found = {
             let mut meta = write.open_table(META).map_err(|e| self.failed(e))?;
@@ -119,6 +128,7 @@ impl State {
         };
         if found.is_none() {
             blobs::create_tables(self, &write)?;
+            copies::create_tables(self, &write)?;
             dirs::create_tables(self, &write)?;
             lists::create_tables(self, &write)?;
             session::create_tables(self, &write)?;
@@ -149,13 +159,36 @@ impl State {
     /// # Errors
     /// [`Error::State`].
     pub fn set_notes(&self, notes: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
-        let write = self.write(Durability::Immediate)?;
+        self.put_notes(notes, Durability::Immediate)
+    }
+
+    /// As [`State::set_notes`], but durable only with what is written later: for what may be found out again.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn set_notes_soon(&self, notes: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
+        self.put_notes(notes, Durability::None)
+    }
+
+    fn put_notes(&self, notes: &[(Vec<u8>, Vec<u8>)], durability: Durability) -> Result<()> {
+        let write = self.write(durability)?;
         {
             let mut table = write.open_table(NOTES).map_err(|e| self.failed(e))?;
             for (name, value) in notes {
                 table.insert(&name[..], &value[..]).map_err(|e| self.failed(e))?;
             }
         }
+        self.commit(write)
+    }
+
+    /// Forgets everything that was noted.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn clear_notes(&self) -> Result<()> {
+        let write = self.write(Durability::Immediate)?;
+        write.delete_table(NOTES).map_err(|e| self.failed(e))?;
+        write.open_table(NOTES).map_err(|e| self.failed(e))?;
         self.commit(write)
     }
 

@@ -69,7 +69,8 @@ impl State {
         if fresh.is_empty() && gone.is_empty() {
             return Ok(());
         }
-        let write = self.write(Durability::Immediate)?;
+        // Durable when the session or the program ends; until then it could be learnt again.
+        let write = self.write(Durability::None)?;
         {
             let mut table = write.open_table(SEEN).map_err(|e| self.failed(e))?;
             for (id, writer) in fresh {

@@ -14,7 +14,7 @@ const STORED: TableDefinition<[u8; 32], &[u8]> = TableDefinition::new("stored pa
 const IN_FLIGHT: TableDefinition<[u8; 32], &[u8]> = TableDefinition::new("packs in flight");
 /// Session number to how far its packs are stored: data and tree segments. A session that is not here has ended well.
 const SESSIONS: TableDefinition<u32, (u64, u64)> = TableDefinition::new("sessions");
-const LAST: TableDefinition<(), u32> = TableDefinition::new("last session");
+pub(super) const LAST: TableDefinition<(), u32> = TableDefinition::new("last session");
 
 /// How far a session's packs are safely stored: the segments of each kind, numbered from 1, up to and including these.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -53,7 +53,8 @@ impl State {
     /// # Errors
     /// [`crate::Error::State`].
     pub fn begin_session(&self) -> Result<u32> {
-        let write = self.write(Durability::Immediate)?;
+        // It is durable with the first that is written in it; before that nobody has seen its number.
+        let write = self.write(Durability::None)?;
         let number = {
             let mut last = write.open_table(LAST).map_err(|e| self.failed(e))?;
             let number = last.get(()).map_err(|e| self.failed(e))?.map_or(1, |v| v.value() + 1);

@@ -78,6 +78,7 @@ impl Lab {
             snapshots: Default::default(),
             databases: Vec::new(),
             hooks: Default::default(),
+            subvolumes: Default::default(),
         }
     }
 

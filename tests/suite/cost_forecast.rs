@@ -173,6 +173,7 @@ impl World {
                 summary: shot.summary,
                 excludes: Vec::new(),
                 parent: (!shot.first).then_some(ObjectId([1; 32])),
+                origin: None,
             },
             by_admin: false,
             uploaded: Some(shot.time),

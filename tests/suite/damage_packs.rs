@@ -41,7 +41,8 @@ fn make_pack(repo: &Repository, kind: BlobKind, segments: &[(Codec, Vec<Vec<u8>>
     bytes.extend(&toc);
     bytes.extend(Trailer { toc_bytes: u32::try_from(toc.len()).unwrap(), segments: count }.encode());
     let (id, size_bytes, owner) = (ObjectId::of(&bytes), bytes.len() as u64, writer("alpha"));
-    Ok((PackRecord { id, kind, size_bytes, segments: table, writer: owner, checked: true }, bytes))
+    let (repeated, later) = (false, Vec::new());
+    Ok((PackRecord { id, kind, size_bytes, segments: table, writer: owner, checked: true, repeated, later }, bytes))
 }
 
 /// The objects with a pack more that an index object names.
@@ -214,6 +215,7 @@ fn a_million_blobs_take_little_memory() {
         summary: Summary::default(),
         excludes: Vec::new(),
         parent: None,
+        origin: None,
     };
     repo.write_snapshot(&signer, &[], Time::now(), "host", &manifest).unwrap();
     drop((repo, signer));

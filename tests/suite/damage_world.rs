@@ -99,6 +99,7 @@ fn options(source: &Path, writer_name: &str) -> BackupOptions {
         snapshots: Default::default(),
         databases: Vec::new(),
         hooks: Default::default(),
+        subvolumes: Default::default(),
     }
 }
 

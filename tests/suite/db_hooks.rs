@@ -1,7 +1,7 @@
 //! Hooks of a backup, and what is left out when a database fails. No server is needed.
 
 use crate::btrfs_kit::BtrfsLab;
-use crate::cli_common::{Sandbox, document};
+use crate::cli_common::{PASSWORD, Sandbox, document, run};
 use crate::common::Lab;
 use crate::db_kit::snapshot;
 use panther::ops::backup::{BackupOptions, SnapshotMode};
@@ -75,9 +75,9 @@ fn secrets_are_not_for_hooks() {
     let sandbox = Sandbox::new();
     sandbox.write("source/file", "content");
     let mut command = sandbox.bare();
-    command.env("PANTHER_PASSWORD", crate::cli_common::PASSWORD).env("B2_APPLICATION_KEY", "secret");
+    command.env("PANTHER_PASSWORD", PASSWORD).env("B2_APPLICATION_KEY", "secret");
     command.args(["backup", "source", "--hook-before", "sh -c 'env > environment'"]);
-    assert_eq!(crate::cli_common::run(&mut command).code, 0);
+    assert_eq!(run(&mut command).code, 0);
     let environment = std::fs::read_to_string(sandbox.path("environment")).unwrap();
     assert!(environment.contains("PATH=") && !environment.contains("PASSWORD=") && !environment.contains("B2_APP"));
 }
@@ -155,4 +155,51 @@ fn what_lies_in_several_subvolumes_is_refused_and_harms_nothing_else() {
     let kept = std::fs::read_dir(other.join(".panther")).unwrap().map(|entry| entry.unwrap().file_name());
     let taken = kept.filter(|name| name.to_string_lossy().starts_with("backup-")).count();
     assert_eq!(taken, 1, "what the odd run has taken is gone, what the run before has taken is there");
+}
+
+#[test]
+fn a_profile_names_databases_and_snapshots() {
+    let Some(fs) = BtrfsLab::new() else { return };
+    let sandbox = Sandbox::new();
+    let (data, home, snapshots) = (fs.subvolume("data"), fs.subvolume("home"), fs.path("snapshots"));
+    data_directory(&data);
+    std::fs::create_dir(&snapshots).unwrap();
+    std::fs::write(home.join("file"), "then").unwrap();
+    fs.snapshot(&home, "snapshots/one", true);
+    std::fs::write(home.join("file"), "now, and longer").unwrap();
+    for parent in [&data, &home] {
+        fs.subvolume(&format!("{}/nested", parent.file_name().unwrap().to_str().unwrap()));
+        std::fs::write(parent.join("nested/file"), "nested").unwrap();
+    }
+    let mark = sandbox.path("mark");
+    let config = format!(
+        "[profiles.p]\nrepository = {repo:?}\n\n\
+         [[profiles.p.sources]]\nsubvolume = {data:?}\nnested = \"follow\"\n\n\
+         [[profiles.p.sources]]\nsubvolume = {home:?}\nnewest-of = {snapshots:?}\n\n\
+         [[profiles.p.databases]]\nkind = \"postgresql\"\nname = \"main\"\nsources = [{data:?}]\nbefore = [\"touch\", {mark:?}]\n",
+        repo = sandbox.path("repo"),
+    );
+    sandbox.write("config.toml", config);
+    let path = sandbox.path("config.toml");
+    let backup = || {
+        let mut command = sandbox.bare();
+        command.env("PANTHER_PASSWORD", PASSWORD).env("PANTHER_STATE_DIR", sandbox.path("state"));
+        document(&run(command.arg("--config").arg(&path).args(["-p", "p", "--json", "backup"])).out)
+    };
+    let report = backup();
+    // All of a database must be in one subvolume, and a nested one is another.
+    assert!(report["databases"][0]["error"].as_str().unwrap().contains("several subvolumes"), "{report}");
+    assert!(mark.exists());
+    std::fs::remove_file(data.join("nested/file")).unwrap();
+    fs.delete(&data.join("nested"));
+    let report = backup();
+    assert!(report["databases"][0]["error"].is_null(), "{report}");
+    assert_eq!(report["databases"][0]["postgresql"]["system"], "77");
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("home/nested is not in this snapshot"), "{warnings}");
+    let target = sandbox.path("restored");
+    sandbox.ok(&["restore", "latest:/", "--target", target.to_str().unwrap()]);
+    let at = |path: &Path| target.join(path.strip_prefix("/").unwrap());
+    assert_eq!(std::fs::read_to_string(at(&home.join("file"))).unwrap(), "then");
+    assert!(!at(&home.join("nested/file")).exists() && at(&data.join("PG_VERSION")).exists());
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["id", "error", "buffers"],
     &["format"],
-    &["chunk", "cost", "egress", "retention", "seal"],
+    &["chunk", "cost", "egress", "prune", "retention", "seal"],
     &["keys"],
     &["backend"],
     &["state"],
@@ -19,7 +19,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 /// Modules that touch neither files, nor network, nor processes.
 const PURE: &[&str] =
-    &["id", "error", "format", "chunk", "cost", "egress", "retention", "seal", "keys", "config", "report"];
+    &["id", "error", "format", "chunk", "cost", "egress", "prune", "retention", "seal", "keys", "config", "report"];
 /// Files that may hold unsafe code.
 const UNSAFE: &[&str] = &["source/btrfs/sys.rs"];
 const MAX_LINES: usize = 450;

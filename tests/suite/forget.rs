@@ -96,6 +96,7 @@ impl History {
             summary: Summary::default(),
             excludes: Vec::new(),
             parent: None,
+            origin: None,
         };
         let state = self.state("writing");
         let chain: Vec<SnapshotHead> = repo.heads(&name, &state, &repo.statements().unwrap()).unwrap().snapshots;

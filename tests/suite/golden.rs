@@ -72,6 +72,7 @@ fn make_golden() {
         snapshots: Default::default(),
         databases: Vec::new(),
         hooks: Default::default(),
+        subvolumes: Default::default(),
     };
     backup(&repo, &state, &options, &Silent).unwrap();
     write(&source.join("second"), b"only in the second snapshot");

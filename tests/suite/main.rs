@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod alerts;
+mod alerts_fire;
+mod audit;
 mod b2_cli;
 mod b2_counts;
 mod b2_effort;
@@ -40,6 +42,7 @@ mod cli_restore;
 mod cli_secrets;
 mod cli_try;
 mod common;
+mod copy;
 mod cost_bill;
 mod cost_cli;
 mod cost_forecast;
@@ -67,11 +70,20 @@ mod golden;
 mod interrupt;
 mod metrics;
 mod page;
+mod prune;
+mod prune_backup;
+mod prune_faults;
+mod prune_sim;
+mod rebuild_state;
+mod repair;
+mod repair_matrix;
 mod restore;
 mod restore_faults;
 mod restore_in_place;
 mod restore_kit;
+mod stats;
 mod trouble;
+mod undelete;
 mod usage;
 mod vanished;
 mod vectors;

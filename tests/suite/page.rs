@@ -154,6 +154,7 @@ impl Year {
             summary: Summary { source_bytes, stored_bytes, data_bytes: stored_bytes * 2, ..Summary::default() },
             excludes: Vec::new(),
             parent: (!is_first).then_some(ObjectId([1; 32])),
+            origin: None,
         };
         let epoch = repo.keys().current_epoch();
         let object = signer.seal_manifest(epoch, cover.encode(), &manifest.encode(), &mut system_random()).unwrap();

@@ -77,6 +77,7 @@ impl Kit {
             snapshots: Default::default(),
             databases: Vec::new(),
             hooks: Default::default(),
+            subvolumes: Default::default(),
         };
         let report = backup(&self.repo, &self.state, &options, &Silent).unwrap();
         assert!(report.unreadable.is_empty(), "{:?}", report.unreadable);

@@ -57,15 +57,31 @@ pub fn open(context: &Context, location: Location) -> Result<B2Backend> {
     B2Backend::open(&options).map_err(|e| Error::store("use", &options.location, e))
 }
 
+/// As [`open`], of a second repository: with the application key of this file, if one is given.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_second(context: &Context, location: Location, key_file: Option<&Path>) -> Result<B2Backend> {
+    let options = match key_file {
+        Some(file) => with_keys(context, location, from_file(file)?, None)?,
+        None => options(context, location)?,
+    };
+    B2Backend::open(&options).map_err(|e| Error::store("use", &options.location, e))
+}
+
 /// All that is given for the store at `location`.
 ///
 /// # Errors
 /// As [`open`].
 pub fn options(context: &Context, location: Location) -> Result<B2Options> {
+    let (args, profile) = (&context.globals.b2, &context.globals.from_profile);
+    with_keys(context, location, own_key(args, profile)?, read_key(args, profile)?)
+}
+
+fn with_keys(context: &Context, location: Location, own: Credential, read: Option<Credential>) -> Result<B2Options> {
     let args = &context.globals.b2;
-    let profile = &context.globals.from_profile;
-    let mut options = B2Options::new(location, own_key(args, profile)?);
-    options.read_credential = read_key(args, profile)?;
+    let mut options = B2Options::new(location, own);
+    options.read_credential = read;
     options.endpoint = args.b2_endpoint.clone().filter(|url| !url.is_empty()).unwrap_or_else(|| ENDPOINT.to_owned());
     panther::backend::b2::check_address(&options.endpoint).map_err(Error::Usage)?;
     options.upload_limit = args.limit_upload.clone().unwrap_or_default();

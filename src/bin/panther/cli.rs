@@ -2,8 +2,8 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    alerts, backup, check, config, cost, doctor, drill, forget, init, key, ls, metrics, pin, report, restore, snapshot,
-    snapshots, status, try_it, usage,
+    alerts, audit, backup, check, config, copy, cost, doctor, drill, forget, init, key, ls, metrics, pin, prune,
+    rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats, status, try_it, undelete, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -19,6 +19,7 @@ Examples:
   panther -r /mnt/disk/backup restore latest:/home/me/Documents --target restored
   panther -r /mnt/disk/backup check --read-data-subset 5%
   panther -r /mnt/disk/backup forget --policy laptop --dry-run --explain
+  panther -r /mnt/disk/backup prune --dry-run
   panther -r b2://my-bucket/home --b2-key-file key backup /home --limit-upload 08:00-22:00=1M,0
   panther try ~/Documents
 
@@ -124,14 +125,29 @@ pub enum Command {
     Snapshot(snapshot::Snapshot),
     /// List what is in a snapshot
     Ls(ls::Options),
+    /// Show what is stored, by snapshot and by host, and what each snapshot alone costs
+    Stats(stats::Options),
     /// Check that everything in the repository is there and whole
     Check(check::Options),
     /// Remove snapshots by policy or by name
     Forget(Box<forget::Options>),
+    /// Free the space of what no snapshot needs
+    Prune(Box<prune::Options>),
+    /// Bring back forgotten snapshots, and packs that were condemned
+    Undelete(undelete::Options),
     /// Keep snapshots whatever the policy says
     Pin(pin::Options),
     /// Take pins back
     Unpin(pin::Options),
+    /// Put back what damage has taken, as far as it is anywhere, and name what is lost
+    #[command(subcommand)]
+    Repair(repair::Repair),
+    /// Learn anew what this machine remembers of the repository, which is only a cache
+    RebuildState(Box<rebuild_state::Options>),
+    /// Copy snapshots into another repository
+    Copy(Box<copy::Options>),
+    /// Drop paths from snapshots that are there
+    Rewrite(Box<rewrite::Options>),
     /// Look whether everything that a backup or a restore needs is as it should be
     Doctor(doctor::Options),
     /// Show what the repository costs, will cost and would cost
@@ -146,6 +162,8 @@ pub enum Command {
     Report(report::Options),
     /// Restore a sample for practice, compare it, and keep a signed record
     Drill(Box<drill::Options>),
+    /// Show what on this machine is backed up, how old that is, and what is not
+    Audit(audit::Options),
     /// Show what was asked of B2: calls by class, and bytes, by day or month
     Usage(usage::Options),
     /// List, add, change, remove, copy and print keys
@@ -170,8 +188,15 @@ impl Command {
             Self::Ls(_) => "ls",
             Self::Check(_) => "check",
             Self::Forget(_) => "forget",
+            Self::Prune(_) => "prune",
+            Self::Undelete(_) => "undelete",
             Self::Pin(_) => "pin",
             Self::Unpin(_) => "unpin",
+            Self::Repair(repair) => repair.name(),
+            Self::RebuildState(_) => "rebuild-state",
+            Self::Stats(_) => "stats",
+            Self::Copy(_) => "copy",
+            Self::Rewrite(_) => "rewrite",
             Self::Doctor(_) => "doctor",
             Self::Cost(_) => "cost",
             Self::Metrics(_) => "metrics",
@@ -179,6 +204,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Report(_) => "report",
             Self::Drill(_) => "drill",
+            Self::Audit(_) => "audit",
             Self::Usage(_) => "usage",
             Self::Key(key) => key.name(),
             Self::Config(config) => config.name(),

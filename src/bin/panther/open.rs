@@ -48,6 +48,14 @@ impl std::fmt::Display for Place {
 pub fn place(context: &Context) -> Result<Place> {
     let given = context.globals.repo.as_deref().filter(|repo| !repo.is_empty());
     let given = given.ok_or_else(|| Error::Usage(context.overlaid.no_repository()))?;
+    named_place(given)
+}
+
+/// What the name of a repository means.
+///
+/// # Errors
+/// [`Error::Usage`] when it makes no sense.
+pub fn named_place(given: &OsStr) -> Result<Place> {
     let bytes = given.as_bytes();
     if let Some(path) = bytes.strip_prefix(b"file:") {
         return Ok(Place::Folder(PathBuf::from(OsStr::from_bytes(path))));
@@ -87,11 +95,19 @@ pub fn backend(context: &Context) -> Result<Arc<dyn Backend>> {
             let _ = context.b2.set(Arc::clone(&store));
             Ok(counted(context, store))
         }
-        Place::Folder(folder) => match LocalBackend::open(&folder) {
-            Ok(backend) => Ok(counted(context, Arc::new(backend))),
-            Err(StoreError::NotFound) => Err(Error::NoRepository(folder.display().to_string())),
-            Err(error) => Err(Error::store("open", folder.display(), error)),
-        },
+        Place::Folder(folder) => self::folder(context, &folder),
+    }
+}
+
+/// The store in a folder.
+///
+/// # Errors
+/// [`Error::NoRepository`]; whatever the store says.
+pub fn folder(context: &Context, folder: &std::path::Path) -> Result<Arc<dyn Backend>> {
+    match LocalBackend::open(folder) {
+        Ok(backend) => Ok(counted(context, Arc::new(backend))),
+        Err(StoreError::NotFound) => Err(Error::NoRepository(folder.display().to_string())),
+        Err(error) => Err(Error::store("open", folder.display(), error)),
     }
 }
 
@@ -107,14 +123,26 @@ pub fn counted(context: &Context, backend: Arc<dyn Backend>) -> Arc<dyn Backend>
 /// # Errors
 /// [`Error::NoRepository`], [`Error::WrongKey`]; whatever is wrong.
 pub fn repository(context: &Context) -> Result<(Repository, Opener)> {
-    let backend = backend(context)?;
+    let opener = || secrets::opener(&context.globals);
+    repository_on(context, backend(context)?, opener)
+}
+
+/// The open repository in a store, and what opened it; `opener` is asked for that last.
+///
+/// # Errors
+/// As [`repository`].
+pub fn repository_on(
+    context: &Context,
+    backend: Arc<dyn Backend>,
+    opener: impl FnOnce() -> Result<Opener>,
+) -> Result<(Repository, Opener)> {
     // Before anybody is asked for a passphrase, or gives one to a false repository.
     let found = read_config(&*backend)?;
     let (repo_id, config_hash) = (found.0.repo, found.1);
     if !context.globals.accept_repository {
         known(context, &*backend, |known, place| known.recognise(place, &repo_id, &config_hash))?;
     }
-    let opener = secrets::opener(&context.globals)?;
+    let opener = opener()?;
     // Over a network, what opened last time is tried first, which saves a listing and other keys.
     let hint = backend.is_remote().then(|| key_hint(context, &found.0.repo)).flatten();
     let likely = hint.as_ref().and_then(|path| std::fs::read_to_string(path).ok());

@@ -52,6 +52,25 @@ pub fn available(globals: &Globals) -> Result<Option<Opener>> {
     source(globals)?.map(read).transpose()
 }
 
+/// What opens a second repository, from the options for that; nothing if none is given.
+///
+/// # Errors
+/// As [`opener`].
+pub fn of_second(
+    password_file: Option<&Path>,
+    password_command: Option<&OsStr>,
+    identity_file: Option<&Path>,
+) -> Result<Option<Opener>> {
+    let options = [
+        password_file.map(|path| Source::PasswordFile(path.to_owned())),
+        password_command.map(|command| Source::PasswordCommand(command.to_owned())),
+        identity_file.map(|path| Source::IdentityFile(path.to_owned())),
+    ];
+    only(options, "give only one of --other-password-file, --other-password-command and --other-identity-file")?
+        .map(read)
+        .transpose()
+}
+
 /// To whom a key is wrapped that `opener` shall open.
 pub fn recipient(opener: &Opener) -> Recipient {
     match opener {

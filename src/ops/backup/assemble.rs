@@ -1,7 +1,6 @@
 //! From items in order to trees: content lists, directory streams, records of what was seen.
 
 use super::Unreadable;
-use super::content::{ContentBuilder, Trees};
 use crate::chunk::directory_cut;
 use crate::error::{Error, Result};
 use crate::format::content::{ContentRoot, ListOf, Record, decode_node};
@@ -12,6 +11,7 @@ use crate::format::snapshot::{Root, Summary};
 use crate::id::BlobId;
 use crate::keys::Keyring;
 use crate::ops::Progress;
+use crate::repo::content::{ContentBuilder, Trees};
 use crate::repo::writer::BlobWriter;
 use crate::source::items::{Batch, Change, DirEnd, FileDone, InodeKey, Item, Leaf, Piece, ReadJob};
 use crate::source::read::{ReadContext, too_large};

@@ -1,7 +1,7 @@
 //! What a backup knows from earlier runs.
 
 use super::assemble::content_of;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::content::{ListOf, Record, decode_node};
 use crate::format::index::PackRecord;
 use crate::format::name::Name;
@@ -10,7 +10,6 @@ use crate::id::{ObjectId, WriterName};
 use crate::ops::Totals;
 use crate::repo::Repository;
 use crate::repo::dedup::Dedup;
-use crate::repo::index::Synced;
 use crate::repo::snapshots::SnapshotHead;
 use crate::repo::statements::Statements;
 use crate::repo::vanished::Vanished;
@@ -18,7 +17,7 @@ use crate::seal::Signer;
 use crate::source::items::InodeKey;
 use crate::state::State;
 use crate::state::blobs::{BlobKey, key_of};
-use crate::state::dirs::{DirKey, DirView};
+use crate::state::dirs::{Child, DirKey, DirView};
 use crate::state::lists::node_key;
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
@@ -37,8 +36,6 @@ pub(super) struct Memory {
     pub vanished: Vec<Vanished>,
     /// The packs among that.
     pub lost_packs: HashSet<ObjectId>,
-    /// Whether the blobs of what is reused must be looked up.
-    doubtful: bool,
 }
 
 impl Memory {
@@ -47,43 +44,25 @@ impl Memory {
         state: &State,
         signer: &Signer,
         statements: &Statements,
-        synced: &Synced,
         chain: &[Name],
         force: bool,
     ) -> Result<Self> {
-        let split = |packs: Vec<PackRecord>| -> Result<(Vec<PackRecord>, Vec<ObjectId>)> {
-            let (mut there, mut lost) = (Vec::new(), Vec::new());
-            let is_usable =
-                |pack: &PackRecord| pack.writer == *signer.writer() && !statements.condemned.contains(&pack.id);
-            let (usable, useless): (Vec<_>, Vec<_>) = packs.into_iter().partition(is_usable);
-            lost.extend(useless.iter().map(|pack| pack.id));
-            for (is_whole, pack) in are_stored(repo, &usable)?.into_iter().zip(usable) {
-                if is_whole {
-                    there.push(pack);
-                } else {
-                    lost.push(pack.id);
-                }
-            }
-            Ok((there, lost))
-        };
-        let in_flight = state.packs_in_flight()?;
-        if !in_flight.is_empty() {
-            state.settle_in_flight(&split(in_flight)?.0)?;
-        }
-        let (taken_over, lost) = split(state.stored_packs()?)?;
-        if !lost.is_empty() {
-            // What was seen may rest on them.
-            state.sweep_dirs(|_| false)?;
-            state.forget_stored(&lost)?;
-        }
+        let taken_over = repo.leftovers(state, signer.writer(), statements)?;
         let listing = repo.heads_of(chain, signer.writer(), state, statements)?;
         let mut vanished = repo.vanished_manifests(state, statements, signer.writer(), &listing)?;
         let (gone, lost_packs) = repo.vanished_packs(state, statements, signer.writer())?;
         vanished.extend(gone);
         let chain = listing.snapshots;
+        state.note_unusable(&unusable(state, statements, &lost_packs)?)?;
         let view = if force { None } else { Some(state.dir_view()?) };
-        let doubtful = synced.rebuilt || !statements.condemned.is_empty() || !lost_packs.is_empty();
-        Ok(Self { view, taken_over, chain, vanished, lost_packs, doubtful })
+        Ok(Self { view, taken_over, chain, vanished, lost_packs })
+    }
+
+    /// For another pass of the same run: what it has seen by now, and nothing more to take over.
+    pub fn renew(&mut self, state: &State) -> Result<()> {
+        self.taken_over.clear();
+        self.view = Some(state.dir_view()?);
+        Ok(())
     }
 
     /// The keys of the blobs of packs taken over.
@@ -95,17 +74,13 @@ impl Memory {
         self.chain.iter().any(|head| head.id == *id)
     }
 
-    /// Whether the blobs of what is reused must be looked up one by one.
-    pub fn is_doubtful(&self) -> bool {
-        self.doubtful
-    }
-
-    /// Whether an entry that is remembered can be used again: its blobs must all be there. Of a long list the nodes must be remembered to know them.
-    pub fn is_reusable(&self, inode: InodeKey, entry: &[u8], dedup: &Mutex<Dedup>) -> bool {
-        if !self.doubtful {
+    /// Whether what is remembered of an object can be used again: where it is in doubt, its blobs must all be there. Of a long list the nodes must be
+    /// remembered to know them.
+    pub fn is_reusable(&self, inode: InodeKey, child: &Child, dedup: &Mutex<Dedup>) -> bool {
+        if !child.doubtful {
             return true;
         }
-        let Some(content) = content_of(entry) else { return true };
+        let Some(content) = content_of(&child.entry) else { return true };
         self.has_all(inode, &content.records, content.depth, dedup)
     }
 
@@ -136,12 +111,16 @@ impl Memory {
     }
 }
 
-/// Of each pack, whether the store has it, whole.
-fn are_stored(repo: &Repository, packs: &[PackRecord]) -> Result<Vec<bool>> {
-    let names: Vec<String> = packs.iter().map(|p| Name::Pack(p.writer.clone(), p.id).to_string()).collect();
-    let sizes =
-        repo.backend().sizes(&names).map_err(|e| Error::store("look for packs at", repo.backend().location(), e))?;
-    Ok(packs.iter().zip(sizes).map(|(pack, size)| size == Some(pack.size_bytes)).collect())
+/// The packs that this machine knows of and that no new snapshot may rest on: condemned ones, and those that have vanished.
+pub(super) fn unusable(state: &State, statements: &Statements, lost: &HashSet<ObjectId>) -> Result<HashSet<ObjectId>> {
+    let view = state.blob_view()?;
+    let mut found = HashSet::new();
+    for id in statements.condemned.union(lost) {
+        if view.number(id)?.is_some() {
+            found.insert(*id);
+        }
+    }
+    Ok(found)
 }
 
 /// The last snapshot of the same paths, as it was noted in the state.
@@ -208,8 +187,18 @@ impl Past {
         value.extend_from_slice(&hash_of(&manifest.roots));
         value.extend_from_slice(&manifest.summary.files.to_le_bytes());
         value.extend_from_slice(&manifest.summary.source_bytes.to_le_bytes());
-        state.set_notes(&[(self.note.clone(), value)])
+        state.set_notes_soon(&[(self.note.clone(), value)])
     }
+}
+
+/// Has the next backup of the same paths follow this snapshot.
+///
+/// # Errors
+/// [`crate::Error::State`].
+pub(in crate::ops) fn remember_past(state: &State, head: &SnapshotHead, manifest: &Manifest) -> Result<()> {
+    let roots: Vec<PathBuf> =
+        manifest.roots.iter().map(|root| PathBuf::from(std::ffi::OsStr::from_bytes(&root.path))).collect();
+    Past::recall(state, &head.writer, &head.cover.host, &roots)?.remember(state, head, manifest)
 }
 
 fn hash_of(roots: &[Root]) -> [u8; 32] {

@@ -1,18 +1,18 @@
 //! `backup`: the source is read, what is new is stored, a snapshot is written last.
 
 mod assemble;
-mod content;
+mod look;
 mod memory;
 mod parents;
 mod pipeline;
 mod quiet;
+pub(in crate::ops) mod resend;
 mod roots;
 mod sources;
 mod taken;
 
 use crate::buffers::Buffers;
 use crate::error::{Error, Result};
-use crate::format::name::Name;
 use crate::format::snapshot::{Manifest, Summary};
 use crate::format::time::Time;
 use crate::id::{ObjectId, WriterName};
@@ -29,12 +29,18 @@ use crate::source::read::ReadContext;
 use crate::source::walk::{Walk, WalkContext};
 use crate::source::{ExcludeOptions, Excludes, OwnerNames};
 use crate::state::State;
+use crate::state::dirs::Child;
 use assemble::Assembler;
+use look::Basis;
+pub(in crate::ops) use memory::remember_past;
 use memory::{Memory, Past};
+pub(in crate::ops) use parents::region_in;
 use quiet::{Quiet, Ready};
+pub(in crate::ops) use roots::containing_subvolume;
 use roots::resolve_roots;
-pub use sources::SnapshotMode;
+pub use sources::{SnapshotMode, SubvolumeOptions};
 use sources::{Sources, Wanted};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -65,6 +71,8 @@ pub struct BackupOptions {
     pub threads: usize,
     /// Whether snapshots are read in place of live files.
     pub snapshots: SnapshotMode,
+    /// What is otherwise for some subvolumes, by their paths.
+    pub subvolumes: BTreeMap<PathBuf, SubvolumeOptions>,
     /// Databases in the paths, each made ready before its snapshot. One that fails is left out.
     pub databases: Vec<Database>,
     /// What is run around the taking of snapshots.
@@ -116,9 +124,9 @@ pub struct BackupReport {
 }
 
 /// Data packs are ended at this size: with all that goes beside them, a first backup makes at most 25 uploads a GiB.
-const DATA_PACK_BYTES: u64 = 60 << 20;
+pub(in crate::ops) const DATA_PACK_BYTES: u64 = 60 << 20;
 /// Tree packs are ended at this size.
-const TREE_PACK_BYTES: u64 = 16 << 20;
+pub(in crate::ops) const TREE_PACK_BYTES: u64 = 16 << 20;
 
 /// What the sources held in the last snapshot of these paths, in bytes, as this machine remembers it; nothing if there was none.
 ///
@@ -176,7 +184,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         // What it names is simply stored again.
         progress.warn(&format!("{bad}; what it names is stored anew"));
     }
-    let memory = Memory::open(repo, state, &signer, &statements, &synced, &chain, options.force)?;
+    let mut memory = Memory::open(repo, state, &signer, &statements, &chain, options.force)?;
     for gone in &memory.vanished {
         progress.warn(&format!("{}: {}", gone.object, gone.what));
     }
@@ -184,6 +192,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         state,
         repo: &repo.keys().repo(),
         mode: &options.snapshots,
+        subvolumes: &options.subvolumes,
         roots: &named,
         excludes: &excludes,
         excludes_id: [0; 32],
@@ -206,25 +215,23 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
     let parent = past.snapshot.filter(|id| memory.has_snapshot(id));
 
     progress.stage("back up", past.totals());
-    // What was in a pack that has vanished is stored anew.
-    let unusable = statements.condemned.union(&memory.lost_packs).copied().collect();
-    let dedup = Mutex::new(Dedup::new(state.blob_view()?, unusable));
-    let session = if options.dry_run { 0 } else { state.begin_session()? };
+    let mut session = if options.dry_run { 0 } else { state.begin_session()? };
     let run = Run {
         repo,
         state,
         options,
         signer: &signer,
         statements: &statements,
-        memory: &memory,
+        excludes: &excludes,
         sources: &sources,
         progress,
     };
     let has_delta = sources.has_delta();
-    let (mut made, stats) = run.store(&roots, &excludes, session, &dedup)?;
+    let resumed_packs = memory.taken_over.len() as u64;
+    let mut basis = Basis::new(&run, &memory)?;
+    let (mut made, mut stats, looked_at) = run.store_all(&mut memory, &mut basis, &roots, &mut session)?;
     quiet.release();
     let (databases, failed_hooks) = quiet.report();
-    add_stats(&mut made.summary, &stats);
     warnings.append(&mut made.warnings);
     warnings.extend(past.shrunk(&made.summary));
     if made.roots.is_empty() {
@@ -243,7 +250,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         failed_hooks,
         vanished: memory.vanished.clone(),
         packs: stats.packs,
-        resumed_packs: memory.taken_over.len() as u64,
+        resumed_packs,
         uploaded_bytes: stats.pack_bytes,
         dry_run: options.dry_run,
         elapsed_secs: 0.0,
@@ -257,12 +264,25 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         if !(options.skip_if_unchanged && unchanged) {
             progress.stage("write the snapshot", Totals::default());
             let manifest = manifest_of(options, made.roots, made.summary, parent)?;
-            run.refuse_condemned()?;
+            if Run::is_too_late(looked_at) {
+                // The machine was asleep.
+                let what = "an hour has passed since the last look at what is condemned: run it again, it carries on where it stopped";
+                return Err(Error::Usage(what.into()));
+            }
             let head = repo.write_snapshot(&signer, &memory.chain, started, &options.host, &manifest)?;
             report.snapshot = Some(head.id);
             repo.remember_head(state, &head, &statements)?;
             state.see(&repo.config().repo, &[(head.id, head.writer.clone())])?;
             past.remember(state, &head, &manifest)?;
+            match run.look_back(&mut memory, &mut basis, &roots, &mut session, looked_at) {
+                Ok(None) => {}
+                Ok(Some(more)) => {
+                    look::add(&mut stats, &more);
+                    (report.packs, report.uploaded_bytes) = (stats.packs, stats.pack_bytes);
+                }
+                // The snapshot is made and is safe; its packs only stay for longer.
+                Err(error) => report.warnings.push(format!("packs were condemned at the last moment: {error}")),
+            }
         }
         state.end_session(session)?;
         if !is_odd {
@@ -291,16 +311,16 @@ struct Run<'a> {
     options: &'a BackupOptions,
     signer: &'a Signer,
     statements: &'a Statements,
-    memory: &'a Memory,
+    excludes: &'a Excludes,
     sources: &'a Sources,
     progress: &'a dyn Progress,
 }
 
 impl Run<'_> {
-    fn store(
+    fn store_once(
         &self,
+        memory: &Memory,
         roots: &[PathBuf],
-        excludes: &Excludes,
         session: u32,
         dedup: &Mutex<Dedup>,
     ) -> Result<(Made, WriteStats)> {
@@ -316,21 +336,20 @@ impl Run<'_> {
         };
         let owners = OwnerNames::new();
         let read = ReadContext { keys: self.repo.keys(), owners: &owners, buffers: Buffers::default() };
-        let view = self.memory.view.as_ref();
-        let reusable = |inode: InodeKey, entry: &[u8]| self.memory.is_reusable(inode, entry, dedup);
+        let view = memory.view.as_ref();
+        let reusable = |inode: InodeKey, child: &Child| memory.is_reusable(inode, child, dedup);
         let walk = WalkContext {
             read: &read,
-            excludes,
+            excludes: self.excludes,
             memory: view,
             reusable: &reusable,
-            takes_folders_over: !self.memory.is_doubtful(),
             overlays: &self.sources.overlays,
         };
         {
             let mut dedup = dedup.lock().unwrap_or_else(PoisonError::into_inner);
-            self.memory.taken_over_blobs().for_each(|key| dedup.add(key));
+            memory.taken_over_blobs().for_each(|key| dedup.add(key));
         }
-        let taken_over = self.memory.taken_over.clone();
+        let taken_over = memory.taken_over.clone();
         with_writer(self.repo, self.state, self.signer, session, dedup, taken_over, &write, |writer| {
             let mut assembler = Assembler::new(&read, writer, view, &self.sources.list_regions, self.progress);
             let walking = |sink: pipeline::Numbered<'_>| Walk::new(&walk, sink).run(roots);
@@ -343,19 +362,6 @@ impl Run<'_> {
                 visited: assembler.visited,
             })
         })
-    }
-
-    /// Before the manifest the gc objects are listed once more (spec 11): the snapshot must not rest on what has been condemned meanwhile.
-    fn refuse_condemned(&self) -> Result<()> {
-        let listed: Vec<Name> = self.repo.list("gc/")?.into_iter().map(|(name, _)| name).collect();
-        let now = self.repo.statements_of(&listed, self.state)?;
-        if now.condemned.is_subset(&self.statements.condemned) {
-            return Ok(());
-        }
-        Err(Error::Usage(
-            "packs were condemned by a prune while this backup ran: run it again, it stores anew only what they held"
-                .into(),
-        ))
     }
 }
 
@@ -385,6 +391,7 @@ fn manifest_of(
         summary,
         excludes: excludes.map(|pattern| pattern.as_bytes().to_vec()).collect(),
         parent,
+        origin: None,
     };
     // The reader's rules are the writer's: what could not be read back must not be written.
     Manifest::decode(&manifest.encode()).map_err(|e| Error::Usage(format!("no such snapshot can be made: {e}")))

@@ -59,7 +59,7 @@ impl ParentNote {
 
 /// The region of some paths of a subvolume under some rules of what is left out: only a run that looks at the same may rely on what is remembered.
 /// Each repository has its own: backups to two of them must not take each other's parents away.
-pub(super) fn region_in(repo: &RepoId, subvolume: &Path, inner: &[PathBuf], excludes_id: &[u8; 32]) -> u64 {
+pub(in crate::ops) fn region_in(repo: &RepoId, subvolume: &Path, inner: &[PathBuf], excludes_id: &[u8; 32]) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"snapshot").update(&repo.0).update(excludes_id);
     for path in std::iter::once(subvolume).chain(inner.iter().map(PathBuf::as_path)) {

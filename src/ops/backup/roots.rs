@@ -54,7 +54,7 @@ fn resolve_root(path: &Path) -> Result<PathBuf> {
 
 /// The Btrfs subvolume in which `path` lies, by the path of its root, if that can be seen from here; and the rest of the path. What is mounted from elsewhere
 /// lies in none.
-pub(super) fn containing_subvolume(path: &Path) -> Option<(PathBuf, PathBuf)> {
+pub(in crate::ops) fn containing_subvolume(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let whose = |path: &Path| {
         let file = open_path(path).ok()?;
         let stat = stat_fd(file.as_fd()).ok()?;

@@ -60,6 +60,8 @@ pub(super) struct Wanted<'a> {
     pub state: &'a State,
     pub repo: &'a RepoId,
     pub mode: &'a SnapshotMode,
+    /// What is otherwise for some subvolumes, by their paths.
+    pub subvolumes: &'a BTreeMap<PathBuf, SubvolumeOptions>,
     pub roots: &'a [PathBuf],
     pub excludes: &'a Excludes,
     /// What makes two runs leave out the same.
@@ -67,6 +69,15 @@ pub(super) struct Wanted<'a> {
     /// Whether what is remembered may be used at all.
     pub uses_memory: bool,
     pub progress: &'a dyn Progress,
+}
+
+/// What is otherwise for one subvolume.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SubvolumeOptions {
+    /// Read its newest snapshot in this folder instead of taking one.
+    pub newest_of: Option<PathBuf>,
+    /// Subvolumes below it are left out, and named in a warning.
+    pub skips_nested: bool,
 }
 
 impl Sources {
@@ -159,6 +170,7 @@ impl Sources {
                 return Vec::new();
             }
         };
+        let skips = wanted.subvolumes.get(subvolume).is_some_and(|options| options.skips_nested);
         let mut follow = Vec::new();
         for nested in found {
             let path = subvolume.join(OsStr::from_bytes(&nested.path));
@@ -172,7 +184,7 @@ impl Sources {
             if is_snapshot {
                 continue;
             }
-            if wanted.excludes.one_file_system() {
+            if wanted.excludes.one_file_system() || skips {
                 self.warnings.push(format!("the nested subvolume {} is not in this snapshot", path.display()));
             } else {
                 follow.push(path);
@@ -195,9 +207,10 @@ impl Sources {
         let region = region_in(wanted.repo, subvolume, inner, &wanted.excludes_id);
         let live = File::open(subvolume).map_err(|e| Error::io("open", subvolume, e))?;
         let mut taken = None;
-        let (path, held) = match wanted.mode {
-            SnapshotMode::Named(path) if is_root => (path.clone(), open_held(path)?),
-            SnapshotMode::NewestIn(folder) if is_root => {
+        let own_folder = wanted.subvolumes.get(subvolume).and_then(|options| options.newest_of.as_ref());
+        let (path, held) = match (wanted.mode, own_folder) {
+            (SnapshotMode::Named(path), _) if is_root => (path.clone(), open_held(path)?),
+            (SnapshotMode::NewestIn(folder), _) | (_, Some(folder)) if is_root => {
                 let path = newest_in(folder, &live)?;
                 let held = open_held(&path)?;
                 (path, held)

@@ -1,6 +1,7 @@
 //! Reading tree blobs: any good copy serves, and a copy that is none is remembered as bad.
 
 use super::catalogue::{Catalogue, Loss, Pack, Spot};
+use super::presence::wrong;
 use super::report::{FindingKind as Kind, Findings, again, describe, lock};
 use crate::egress::Meter;
 use crate::error::{Error, FormatError, Result, StoreError};
@@ -21,7 +22,7 @@ const CACHE_BYTES: usize = 48 << 20;
 const OPEN_PACKS: usize = 4_096;
 
 /// A verified blob: a part of a segment.
-pub(super) struct Blob {
+pub(in crate::ops) struct Blob {
     segment: Arc<Vec<u8>>,
     range: Range<usize>,
 }
@@ -41,7 +42,7 @@ struct Cache {
 }
 
 /// Reads tree blobs. May be used from many threads.
-pub(super) struct TreeBlobs<'a> {
+pub(in crate::ops) struct TreeBlobs<'a> {
     pub repo: &'a Repository,
     pub catalogue: &'a Catalogue,
     pub findings: &'a Findings<'a>,
@@ -68,6 +69,16 @@ impl<'a> TreeBlobs<'a> {
                 return Ok(blob);
             }
         }
+    }
+
+    /// What lies at a place of a pack, whatever it is: nothing if that cannot be read.
+    pub fn bytes_at(&self, spot: &Spot) -> Option<Blob> {
+        let pack = self.catalogue.packs.get(spot.pack as usize)?;
+        let seal = again(self.findings, |again| self.seal(spot.pack, pack, again)).ok()?;
+        let segment = again(self.findings, |again| self.segment(spot, pack, &seal, again)).ok()?;
+        let range = spot.offset as usize..spot.offset as usize + spot.len_bytes as usize;
+        segment.get(range.clone())?;
+        Some(Blob { segment, range })
     }
 
     /// The blob at this place. If it is not there, the place is marked as bad, so that it is not found again.
@@ -101,14 +112,16 @@ impl<'a> TreeBlobs<'a> {
                 "{} is not where the index says: the bytes hash to another id",
                 describe_blob(BlobKind::Tree, id)
             );
-            self.findings.error(Kind::Index, &pack.name, what);
-            pack.mark_reported();
+            wrong(self.findings, Kind::Index, pack, what);
         }
         None
     }
 
     fn report(&self, pack: &Pack, error: &Error) {
         let (object, kind, what) = describe(error);
+        if pack.condemned {
+            return self.findings.note(kind, object, what);
+        }
         self.findings.error(kind, object, what);
         pack.mark_reported();
     }

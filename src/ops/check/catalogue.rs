@@ -6,7 +6,7 @@ use crate::format::header::BlobKind;
 use crate::format::index::PackRecord;
 use crate::format::name::Name;
 use crate::format::pack::{Codec, encode_toc};
-use crate::id::BlobId;
+use crate::id::{BlobId, ObjectId};
 use crate::state::blobs::{BlobKey, PackInfo, key_of};
 use rayon::slice::ParallelSliceMut;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -14,13 +14,15 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{PoisonError, RwLock};
 
 /// A pack as an index object describes it. Two that differ about one pack are two of these.
-pub(super) struct Pack {
+pub(in crate::ops) struct Pack {
     pub name: Name,
     pub info: PackInfo,
     /// BLAKE3 of the plaintext of its table of contents.
     pub toc_hash: [u8; 32],
     /// The index objects that name it, by their numbers in [`Catalogue::indexes`].
     pub named_by: Vec<u32>,
+    /// Whether a gc object condemns it: what is wrong with it is no error, and other copies are better.
+    pub condemned: bool,
     /// Whether nothing of it can be read.
     bad: AtomicBool,
     /// Whether a finding says what is wrong with it.
@@ -47,9 +49,15 @@ impl Pack {
         self.reported.store(true, Relaxed);
     }
 
-    fn is_good(&self, segment: u16) -> bool {
+    /// Whether a segment is not known to be bad.
+    pub fn is_good(&self, segment: u16) -> bool {
         let hit = |segment| self.bad_segments.read().unwrap_or_else(PoisonError::into_inner).contains(&segment);
         !(self.bad.load(Relaxed) || self.some_bad.load(Relaxed) && hit(segment))
+    }
+
+    /// Whether anything of it is known to be bad, be it only its table of contents.
+    pub fn is_hit(&self) -> bool {
+        self.bad.load(Relaxed) || self.some_bad.load(Relaxed) || self.reported.load(Relaxed)
     }
 
     /// Marks the segments that lie beyond the first `size_bytes` bytes.
@@ -64,7 +72,7 @@ impl Pack {
 
 /// A copy of a blob.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Spot {
+pub(in crate::ops) struct Spot {
     pub key: BlobKey,
     pub pack: u32,
     /// Where it begins in the segment's plaintext.
@@ -75,7 +83,7 @@ pub(super) struct Spot {
 
 /// Why there is no good copy of a blob.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Loss {
+pub(in crate::ops) enum Loss {
     /// No index object names it.
     Unknown,
     /// The index objects say that it has another length.
@@ -85,7 +93,7 @@ pub(super) enum Loss {
 }
 
 #[derive(Default)]
-pub(super) struct Catalogue {
+pub(in crate::ops) struct Catalogue {
     pub packs: Vec<Pack>,
     /// The index objects that are sound.
     pub indexes: Vec<Name>,
@@ -122,12 +130,18 @@ impl Catalogue {
             info: PackInfo::of(record, false),
             toc_hash,
             named_by: vec![index],
+            condemned: false,
             bad: AtomicBool::new(false),
             reported: AtomicBool::new(false),
             some_bad: AtomicBool::new(false),
             bad_segments: RwLock::default(),
         });
         known.is_none()
+    }
+
+    /// Notes which packs are condemned.
+    pub fn condemn(&mut self, condemned: &HashSet<ObjectId>) {
+        self.packs.iter_mut().for_each(|pack| pack.condemned = condemned.contains(&pack.info.id));
     }
 
     /// To be called after the last [`add`](Self::add).
@@ -175,7 +189,7 @@ impl Catalogue {
 
     /// A good copy of a blob, of `len_bytes` bytes if that is known.
     pub fn find(&self, kind: BlobKind, id: &BlobId, len_bytes: Option<u64>) -> Result<Spot, Loss> {
-        let (mut known, mut fits, mut reported) = (false, false, true);
+        let (mut known, mut fits, mut reported, mut condemned) = (false, false, true, None);
         for spot in self.spots(key_of(id)) {
             let Some(pack) = self.packs.get(spot.pack as usize).filter(|p| p.info.kind == kind) else { continue };
             known = true;
@@ -184,9 +198,15 @@ impl Catalogue {
             }
             fits = true;
             if pack.is_good(spot.segment) && !self.is_bad(spot) {
-                return Ok(*spot);
+                if !pack.condemned {
+                    return Ok(*spot);
+                }
+                condemned.get_or_insert(*spot);
             }
             reported &= pack.reported.load(Relaxed);
+        }
+        if let Some(spot) = condemned {
+            return Ok(spot);
         }
         Err(match (known, fits) {
             (_, true) => Loss::Gone { reported },
@@ -195,7 +215,8 @@ impl Catalogue {
         })
     }
 
-    fn is_bad(&self, spot: &Spot) -> bool {
+    /// Whether a copy is known not to be its blob.
+    pub fn is_bad(&self, spot: &Spot) -> bool {
         let bad = self.bad_spots.read().unwrap_or_else(PoisonError::into_inner);
         !bad.is_empty() && bad.contains(spot)
     }
@@ -203,6 +224,14 @@ impl Catalogue {
     /// Marks one copy of a blob as not being that blob. Whether it was not yet.
     pub fn mark_spot(&self, spot: Spot) -> bool {
         self.bad_spots.write().unwrap_or_else(PoisonError::into_inner).insert(spot)
+    }
+
+    /// The numbers of the packs of which something is known to be bad.
+    pub fn hit_packs(&self) -> Vec<u32> {
+        let bad = self.bad_spots.read().unwrap_or_else(PoisonError::into_inner);
+        let with_spots: HashSet<u32> = bad.iter().map(|spot| spot.pack).collect();
+        let hit = |(number, pack): &(u32, &Pack)| pack.is_hit() || with_spots.contains(number);
+        (0..).zip(&self.packs).filter(hit).map(|(number, _)| number).collect()
     }
 
     /// Marks the copy of a blob that lies at this place of a pack.

@@ -14,13 +14,15 @@ pub enum Amount {
     Share(f64),
     /// At most so many bytes, but one pack at least.
     Bytes(u64),
+    /// Only the packs of which this machine's last reading has found something wrong.
+    Doubtful,
 }
 
 impl Amount {
     /// Whether it is possible.
     pub(super) fn is_sensible(self) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::Doubtful => true,
             Self::Share(share) => share > 0.0 && share <= 1.0,
             Self::Bytes(bytes) => bytes > 0,
         }
@@ -30,7 +32,7 @@ impl Amount {
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn bounds(self, total_bytes: u64) -> (u64, u64) {
         match self {
-            Self::All => (u64::MAX, u64::MAX),
+            Self::All | Self::Doubtful => (u64::MAX, u64::MAX),
             Self::Share(share) => (((total_bytes as f64 * share).ceil() as u64).max(1), u64::MAX),
             Self::Bytes(bytes) => (u64::MAX, bytes),
         }
@@ -47,6 +49,11 @@ pub(super) fn choose<'a>(
     amount: Amount,
     now_secs: i64,
 ) -> Vec<Chosen> {
+    let is_meant = |name: &Name| {
+        let last = name.id().and_then(|id| readings.get(&id));
+        amount != Amount::Doubtful || last.is_some_and(|reading| !reading.sound)
+    };
+    let packs = packs.filter(|(name, _)| is_meant(name));
     let mut all: Vec<(Option<i64>, &Name, u64)> =
         packs.map(|(name, size_bytes)| (read_at(name, readings, now_secs), name, *size_bytes)).collect();
     // None, which is never, comes first. By name where that is the same, so that a run that is repeated goes on alike.
@@ -117,6 +124,12 @@ mod tests {
             assert_eq!(chosen(4, &[], amount).len(), want, "{amount:?}");
         }
         assert!(chosen(0, &[], Amount::Share(0.5)).is_empty());
+    }
+
+    #[test]
+    fn only_what_is_in_doubt() {
+        assert_eq!(chosen(4, &[(1, 9), (3, 5)], Amount::Doubtful), [3]);
+        assert!(chosen(4, &[(1, 9)], Amount::Doubtful).is_empty());
     }
 
     #[test]

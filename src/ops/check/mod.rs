@@ -13,8 +13,8 @@
 //! Nothing that is wrong stops a check: it is collected. Nothing that the local state remembers of the
 //! repository is believed; only that a manifest was there, and when a pack was last verified.
 
-mod blobs;
-mod catalogue;
+pub(in crate::ops) mod blobs;
+pub(in crate::ops) mod catalogue;
 mod choose;
 mod data;
 mod pack_parts;
@@ -24,9 +24,9 @@ mod paths;
 mod presence;
 pub mod report;
 mod seen;
-mod signed;
-mod survey;
-mod trees;
+pub(in crate::ops) mod signed;
+pub(in crate::ops) mod survey;
+pub(in crate::ops) mod trees;
 
 pub use choose::Amount;
 pub use report::{AffectedPath, CheckReport, Egress, Finding, FindingKind, Verification};
@@ -36,9 +36,11 @@ use crate::error::{Error, Result};
 use crate::format::keyfile::Role;
 use crate::ops::{Progress, Totals};
 use crate::repo::Repository;
+use crate::repo::statements::Statements;
 use crate::state::State;
 use blobs::TreeBlobs;
-use report::Findings;
+use catalogue::Catalogue;
+pub(in crate::ops) use report::Findings;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 use survey::Survey;
@@ -66,31 +68,45 @@ pub fn check(repo: &Repository, state: &State, options: &CheckOptions, progress:
     if options.read_data.is_some_and(|amount| !amount.is_sensible()) {
         return Err(Error::Usage("more than nothing of the data must be read, and at most all".into()));
     }
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads)
-        .stack_size(STACK_BYTES)
-        .build()
-        .map_err(|e| Error::io("start threads for", "the check", std::io::Error::other(e)))?;
-    pool.install(|| run(repo, state, options, progress))
+    threads(options)?.install(|| run(repo, state, options, progress))
 }
 
 fn run(repo: &Repository, state: &State, options: &CheckOptions, progress: &dyn Progress) -> Result<CheckReport> {
     let findings = Findings::new(progress);
-    let found = all(repo, state, options, progress, &findings);
+    let found = examine(repo, state, options, progress, &findings);
     findings.ended()?;
-    let report = found?;
+    let examined = found?;
     let (errors, notes, affected, affected_paths) = findings.finish();
-    Ok(CheckReport { errors, notes, affected, affected_paths, ..report })
+    Ok(CheckReport { errors, notes, affected, affected_paths, ..examined.report })
+}
+
+/// What a check has looked at, for those who mend it.
+pub(in crate::ops) struct Examined {
+    pub survey: Survey,
+    pub statements: Statements,
+    pub catalogue: Catalogue,
+    pub snapshots: Vec<signed::Snapshot>,
+    /// Without what was found.
+    pub report: CheckReport,
+}
+
+/// Threads for [`examine`].
+pub(in crate::ops) fn threads(options: &CheckOptions) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads)
+        .stack_size(STACK_BYTES)
+        .build()
+        .map_err(|e| Error::io("start threads for", "the check", std::io::Error::other(e)))
 }
 
 /// Everything; what is found is in `findings`.
-fn all(
+pub(in crate::ops) fn examine(
     repo: &Repository,
     state: &State,
     options: &CheckOptions,
     progress: &dyn Progress,
     findings: &Findings<'_>,
-) -> Result<CheckReport> {
+) -> Result<Examined> {
     let begun = Instant::now();
     progress.stage("listing", Totals::default());
     let survey = Survey::list(repo, findings)?;
@@ -118,8 +134,10 @@ fn all(
     let mut done = data::Done::default();
     if let Some(amount) = options.read_data {
         let meter = &budgeted.meter;
-        let packs = packs::PackCheck { repo, catalogue: &catalogue, findings, meter, read_bytes: AtomicU64::new(0) };
-        let reserve_bytes = if reads_trees { data::tree_bytes(&catalogue, &survey) } else { 0 };
+        let (condemned, read_bytes_of) = (&statements.condemned, AtomicU64::new(0));
+        let catalogue = &catalogue;
+        let packs = packs::PackCheck { repo, catalogue, findings, meter, condemned, read_bytes: read_bytes_of };
+        let reserve_bytes = if reads_trees { data::tree_bytes(catalogue, &survey) } else { 0 };
         done = data::read(&packs, &survey, &memory, amount, reserve_bytes, progress)?;
         read_bytes += packs.read_bytes.load(Relaxed);
     }
@@ -136,7 +154,7 @@ fn all(
     let egress = budgeted.report(read_bytes, incomplete);
     let (tree_blobs, data_blobs) = catalogue.count();
     findings.go_on()?;
-    Ok(CheckReport {
+    let report = CheckReport {
         snapshots: snapshots.len() as u64,
         packs: survey.packs.len() as u64,
         index_objects: catalogue.indexes.len() as u64,
@@ -152,7 +170,8 @@ fn all(
         affected: Vec::new(),
         affected_paths: 0,
         elapsed_secs: begun.elapsed().as_secs_f64(),
-    })
+    };
+    Ok(Examined { survey, statements, catalogue, snapshots, report })
 }
 
 /// Walks all trees, and once more for paths if anything is lost. Whether the egress budget ended that early.

@@ -3,6 +3,7 @@
 use super::catalogue::Pack;
 use super::pack_parts::{Part, Problem, Scope, decode_trailer, parts, table};
 use super::packs::PackCheck;
+use super::report::FindingKind as Kind;
 use crate::error::{Error, FormatError, Result, StoreError};
 use crate::format::header::BlobKind;
 use crate::format::limits;
@@ -134,6 +135,8 @@ impl Attempt<'_> {
         }
         let is_right = hasher.is_none_or(|h| name.id() == Some(ObjectId(*h.finalize().as_bytes())));
         if !is_right {
+            // Bytes that are not those of its name say nothing of a newer program.
+            problems.iter_mut().filter(|p| p.kind == Kind::Newer).for_each(|p| p.kind = Kind::Damaged);
             problems.push(Problem::format(Scope::Frame, &FormatError::Hash));
         }
         Ok(())

@@ -3,11 +3,13 @@
 use super::catalogue::{Catalogue, Pack};
 use super::pack_parts::{Problem, Scope, join};
 use super::pack_read::PackRead;
+use super::presence::wrong;
 use super::report::{FindingKind as Kind, Findings};
 use crate::egress::Meter;
 use crate::format::name::Name;
+use crate::id::ObjectId;
 use crate::repo::Repository;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::AtomicU64;
 
 /// In so many other ways at most is a pack read that seems wrong: versions of one object may be many.
@@ -36,6 +38,7 @@ pub(super) struct PackCheck<'a> {
     pub catalogue: &'a Catalogue,
     pub findings: &'a Findings<'a>,
     pub meter: &'a Meter,
+    pub condemned: &'a HashSet<ObjectId>,
     pub read_bytes: AtomicU64,
 }
 
@@ -99,8 +102,14 @@ impl PackCheck<'_> {
             said.entry((problem.kind, problem.what)).or_default().extend(place);
         }
         for ((kind, what), places) in said {
-            pack.inspect(|p| p.mark_reported());
-            self.findings.error(kind, name, join(&places, &what));
+            let what = join(&places, &what);
+            match pack {
+                Some(pack) => wrong(self.findings, kind, pack, what),
+                None if name.id().is_some_and(|id| self.condemned.contains(&id)) => {
+                    self.findings.note(kind, name, what)
+                }
+                None => self.findings.error(kind, name, what),
+            }
         }
         outcome
     }

@@ -1,6 +1,6 @@
 //! Whether the packs that index objects name are in the store, and what else is.
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, Pack};
 use super::report::{FindingKind as Kind, Findings};
 use super::survey::Survey;
 use crate::id::ObjectId;
@@ -26,12 +26,8 @@ pub(super) fn packs(catalogue: &Catalogue, survey: &Survey, statements: &Stateme
             Some(size_bytes) if *size_bytes != pack.info.size_bytes => {
                 pack.mark_beyond(*size_bytes);
                 let stated = pack.info.size_bytes;
-                findings.error(
-                    Kind::Damaged,
-                    name,
-                    format!("it has {size_bytes} bytes, not {stated} as the index says"),
-                );
-                pack.mark_reported();
+                let what = format!("it has {size_bytes} bytes, not {stated} as the index says");
+                wrong(findings, Kind::Damaged, pack, what);
             }
             Some(_) => {}
         }
@@ -43,6 +39,16 @@ pub(super) fn packs(catalogue: &Catalogue, survey: &Survey, statements: &Stateme
             findings.error(Kind::Newer, format!("segment {ordinal} of {}", pack.name), what);
             pack.mark_reported();
         }
+    }
+}
+
+/// Something is wrong with a pack. Of one that is condemned it is only worth knowing: nothing new rests on it, and a prune removes it.
+pub(super) fn wrong(findings: &Findings<'_>, kind: Kind, pack: &Pack, what: String) {
+    if pack.condemned {
+        findings.note(kind, &pack.name, format!("{what}; it is condemned, a prune removes it"));
+    } else {
+        findings.error(kind, &pack.name, what);
+        pack.mark_reported();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a check finds, and how it is collected.
 
-use crate::error::{Error, StoreError};
+use crate::error::{Error, FormatError, StoreError};
 use crate::id::ObjectId;
 use crate::ops::Progress;
 use std::error::Error as _;
@@ -152,7 +152,7 @@ impl CheckReport {
     }
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(in crate::ops) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What the mutexes of a check guard is whole after every statement, so a panic elsewhere does not matter.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -179,7 +179,7 @@ impl<T> Capped<T> {
 }
 
 /// Collects findings from many threads.
-pub(super) struct Findings<'p> {
+pub(in crate::ops) struct Findings<'p> {
     progress: &'p dyn Progress,
     errors: Mutex<Capped<Finding>>,
     notes: Mutex<Capped<Finding>>,
@@ -261,6 +261,20 @@ impl<'p> Findings<'p> {
         lock(&self.affected).push(AffectedPath { snapshot, path }, KEPT_PATHS);
     }
 
+    /// Fails if anything needs a newer program: only that can tell what is lost, so nobody is to give anything up.
+    ///
+    /// # Errors
+    /// [`Error::Newer`].
+    pub fn nothing_newer(&self) -> Result<(), Error> {
+        match lock(&self.errors).kept.iter().find(|finding| finding.kind == FindingKind::Newer) {
+            Some(finding) => {
+                let source = FormatError::Invalid("only a newer program can tell what is lost");
+                Err(Error::Newer { object: finding.object.clone(), source })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Errors, notes, affected paths and how many of these there are.
     pub fn finish(self) -> (Vec<Finding>, Vec<Finding>, Vec<AffectedPath>, u64) {
         let sorted = |list: Mutex<Capped<Finding>>| {
@@ -280,7 +294,7 @@ impl<'p> Findings<'p> {
 }
 
 /// The object of an error, its sort and what is wrong.
-pub(super) fn describe(error: &Error) -> (String, FindingKind, String) {
+pub(in crate::ops) fn describe(error: &Error) -> (String, FindingKind, String) {
     match error {
         Error::Damaged { object, source } => (object.clone(), FindingKind::Damaged, source.to_string()),
         Error::Newer { object, source } => (object.clone(), FindingKind::Newer, source.to_string()),
@@ -294,7 +308,7 @@ pub(super) fn describe(error: &Error) -> (String, FindingKind, String) {
 }
 
 /// Of what sort a failure of the store is, in words.
-pub(super) fn store_failure(error: &StoreError) -> (FindingKind, String) {
+pub(in crate::ops) fn store_failure(error: &StoreError) -> (FindingKind, String) {
     match error {
         StoreError::NotFound => (FindingKind::Missing, "it is missing".to_owned()),
         StoreError::Length { .. } => (FindingKind::Damaged, error.to_string()),
@@ -309,12 +323,15 @@ pub(super) fn store_failure(error: &StoreError) -> (FindingKind, String) {
 const AGAIN: u32 = 3;
 
 /// Tries again what failed, unless only a newer program can do it: a failure may have been one of the way here.
-pub(super) fn twice<T>(findings: &Findings<'_>, mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+pub(in crate::ops) fn twice<T>(
+    findings: &Findings<'_>,
+    mut attempt: impl FnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
     again(findings, |_| attempt())
 }
 
 /// As [`twice`], for reads that are told which attempt they are: nothing for the first, then 0 and on.
-pub(super) fn again<T>(
+pub(in crate::ops) fn again<T>(
     findings: &Findings<'_>,
     mut attempt: impl FnMut(Option<u32>) -> Result<T, Error>,
 ) -> Result<T, Error> {

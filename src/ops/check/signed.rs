@@ -1,7 +1,7 @@
 //! Index objects, manifests, and the chains of these.
 
 use super::catalogue::Catalogue;
-use super::report::{FindingKind as Kind, Findings, twice};
+use super::report::{FindingKind as Kind, Findings, describe, twice};
 use super::survey::Survey;
 use crate::error::{FormatError, Result};
 use crate::format::cert::{CertBody, SignerRole};
@@ -17,7 +17,7 @@ use crate::state::State;
 use std::collections::{HashMap, HashSet};
 
 /// A snapshot that is sound in itself.
-pub(super) struct Snapshot {
+pub(in crate::ops) struct Snapshot {
     pub name: Name,
     pub id: ObjectId,
     pub cover: Cover,
@@ -38,23 +38,32 @@ fn counts(cert: &CertBody, name: &Name, statements: &Statements, findings: &Find
 }
 
 /// Reads and checks all index objects.
-pub(super) fn indexes(
+pub(in crate::ops) fn indexes(
     repo: &Repository,
     survey: &Survey,
     statements: &Statements,
     findings: &Findings<'_>,
     progress: &dyn Progress,
 ) -> Result<Catalogue> {
-    let mut catalogue = Catalogue::default();
+    let (mut catalogue, mut bad) = (Catalogue::default(), Vec::new());
     for name in &survey.index {
         findings.go_on()?;
         match twice(findings, || read_index(repo, name, statements, findings)) {
             Ok(Some(index)) => take(&mut catalogue, name, index, findings),
             Ok(None) => {}
-            Err(error) => findings.fault(&error),
+            Err(error) => bad.push((name, error)),
         }
         progress.advance(1, 0);
     }
+    for (name, error) in bad {
+        if catalogue.superseded.contains(name) {
+            let (object, kind, what) = describe(&error);
+            findings.note(kind, object, format!("{what}; a repair has replaced it"));
+        } else {
+            findings.fault(&error);
+        }
+    }
+    catalogue.condemn(&statements.condemned);
     catalogue.finish();
     Ok(catalogue)
 }
@@ -92,7 +101,7 @@ fn take(catalogue: &mut Catalogue, name: &Name, index: Index, findings: &Finding
 }
 
 /// Notes index objects that this machine has read before and that are gone, though none that is there replaces them.
-pub(super) fn gone_indexes(state: &State, survey: &Survey, catalogue: &Catalogue, findings: &Findings<'_>) {
+pub(in crate::ops) fn gone_indexes(state: &State, survey: &Survey, catalogue: &Catalogue, findings: &Findings<'_>) {
     // The state is a cache: if it cannot be read, there is nothing to compare with.
     let Ok(known) = state.index_objects() else { return };
     let ids = |names: &mut dyn Iterator<Item = &Name>| names.filter_map(Name::id).collect::<HashSet<ObjectId>>();
@@ -104,7 +113,7 @@ pub(super) fn gone_indexes(state: &State, survey: &Survey, catalogue: &Catalogue
 }
 
 /// Reads and checks all manifests.
-pub(super) fn snapshots(
+pub(in crate::ops) fn snapshots(
     repo: &Repository,
     survey: &Survey,
     statements: &Statements,
@@ -153,7 +162,12 @@ fn read_snapshot(
 }
 
 /// Checks the chain of each writer (spec 9.1).
-pub(super) fn chains(survey: &Survey, snapshots: &[Snapshot], statements: &Statements, findings: &Findings<'_>) {
+pub(in crate::ops) fn chains(
+    survey: &Survey,
+    snapshots: &[Snapshot],
+    statements: &Statements,
+    findings: &Findings<'_>,
+) {
     let listed: HashMap<ObjectId, &Name> = survey.snapshots.iter().filter_map(|n| Some((n.id()?, n))).collect();
     let sequences: HashMap<ObjectId, u64> = snapshots.iter().map(|s| (s.id, s.cover.sequence)).collect();
     for snapshot in snapshots {

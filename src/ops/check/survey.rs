@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 /// What is in the store, by one listing.
 #[derive(Default)]
-pub(super) struct Survey {
+pub(in crate::ops) struct Survey {
     pub config: bool,
     pub keys: Vec<Name>,
     pub gc: Vec<Name>,
@@ -71,7 +71,7 @@ impl Survey {
 }
 
 /// Checks `panther.cbor` as it is in the store now.
-pub(super) fn config(repo: &Repository, findings: &Findings<'_>) {
+pub(in crate::ops) fn config(repo: &Repository, findings: &Findings<'_>) {
     match twice(findings, || repo::read_config(&**repo.backend())) {
         Ok((config, _)) if config == *repo.config() => {}
         Ok(_) => {
@@ -83,7 +83,7 @@ pub(super) fn config(repo: &Repository, findings: &Findings<'_>) {
 }
 
 /// Checks that every key file hashes to its name, and that the one that was opened is still there.
-pub(super) fn keys(repo: &Repository, survey: &Survey, findings: &Findings<'_>) {
+pub(in crate::ops) fn keys(repo: &Repository, survey: &Survey, findings: &Findings<'_>) {
     for name in &survey.keys {
         if let Err(error) = twice(findings, || repo::get(&**repo.backend(), name, limits::SMALL_OBJECT_BYTES)) {
             let (object, kind, what) = describe(&error);
@@ -98,7 +98,7 @@ pub(super) fn keys(repo: &Repository, survey: &Survey, findings: &Findings<'_>) 
 }
 
 /// Checks the gc objects: what those say that can be read.
-pub(super) fn statements(repo: &Repository, survey: &Survey, findings: &Findings<'_>) -> Statements {
+pub(in crate::ops) fn statements(repo: &Repository, survey: &Survey, findings: &Findings<'_>) -> Statements {
     let mut all = Statements::default();
     for name in &survey.gc {
         match twice(findings, || repo.signed(name, |opened| Gc::decode(&opened.plaintext))) {

@@ -36,7 +36,7 @@ pub(super) struct Walk<'a> {
 }
 
 /// The key of a node: its own, changed by what its parent says of it, so that it is read again where that differs.
-pub(super) fn node_key(record: &Record, depth: u8) -> BlobKey {
+pub(in crate::ops) fn node_key(record: &Record, depth: u8) -> BlobKey {
     let mut key = key_of(&record.id);
     let said = record.len_bytes ^ (u64::from(depth) << 56);
     key.iter_mut().zip(said.to_le_bytes()).for_each(|(byte, with)| *byte ^= with);

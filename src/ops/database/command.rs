@@ -313,10 +313,16 @@ mod tests {
         let error = run(&["sh", "-c", &script], "", Duration::from_secs(3)).unwrap_err();
         assert!(matches!(error, Error::Command { source: CommandError::Timeout(_), .. }), "{error:?}");
         let pid = std::fs::read_to_string(file).unwrap();
-        // A killed child of nobody may stay as a zombie where no init looks after it.
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        let is_dead = state.is_empty() || state.contains(") Z ");
-        assert!(is_dead, "{state}");
+        // A signal takes a moment to arrive; a killed child of nobody may stay as a zombie where no init looks after it.
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        let is_dead = || state().is_empty() || state().contains(") Z ");
+        for _ in 0..500 {
+            if is_dead() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("{}", state());
     }
 
     /// A hook may leave something running, such as a session that the other hook ends.

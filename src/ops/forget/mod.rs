@@ -12,19 +12,23 @@ use crate::error::{Error, Result, StoreError};
 use crate::format::gc::Gc;
 use crate::format::header::Kind;
 use crate::format::keyfile::Role;
+use crate::format::limits;
 use crate::format::name::Name;
 use crate::format::time::Time;
 use crate::id::{ObjectId, WriterName};
 use crate::ops::list::SnapshotFilter;
 use crate::ops::{Progress, Totals};
-use crate::repo::Repository;
 use crate::repo::snapshots::{Snapshot, pick};
 use crate::repo::statements::Statements;
+use crate::repo::{Repository, get};
 use crate::retention::Policy;
 use crate::seal::{self, Signer};
 use crate::state::State;
 use jiff::tz::TimeZone;
 use std::collections::HashSet;
+
+/// A gc object holds at most so much of manifests: every machine reads it.
+const KEPT_BYTES: usize = 4 << 20;
 
 /// What to forget.
 #[derive(Clone, Debug)]
@@ -177,7 +181,8 @@ impl Run<'_> {
         forgotten.dedup();
         if !forgotten.is_empty() {
             self.progress.stage("say what is forgotten", Totals::default());
-            let gc = Gc { created: Time::now(), forgotten, ..Gc::default() };
+            let manifests = self.manifests(all.iter().filter(|s| report.removed.contains(&s.head.id)))?;
+            let gc = Gc { created: Time::now(), forgotten, manifests, ..Gc::default() };
             report.statement = Some(write_gc(self.repo, self.signer, &gc)?);
         }
         let going: HashSet<ObjectId> = report.removed.iter().chain(&report.leftovers).copied().collect();
@@ -199,6 +204,25 @@ impl Run<'_> {
             report.tidied = statements::tidy(self.repo, self.signer, &named.copied().collect(), Time::now())?;
         }
         Ok(())
+    }
+
+    /// The manifests as they are in the store, so that `undelete` can bring them back; not of more snapshots than a gc object should hold.
+    fn manifests<'s>(&self, snapshots: impl Iterator<Item = &'s Snapshot>) -> Result<Vec<(WriterName, Vec<u8>)>> {
+        let (mut manifests, mut bytes) = (Vec::new(), 0);
+        for snapshot in snapshots {
+            let object = match get(&**self.repo.backend(), &snapshot.name(), limits::MANIFEST_BYTES) {
+                Ok(object) => object,
+                // Removed by somebody else meanwhile.
+                Err(Error::Missing(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            bytes += object.len();
+            if bytes > KEPT_BYTES {
+                break;
+            }
+            manifests.push((snapshot.head.writer.clone(), object));
+        }
+        Ok(manifests)
     }
 
     fn remove<'s>(&self, snapshots: impl Iterator<Item = &'s Snapshot>) -> Result<()> {

@@ -59,9 +59,8 @@ impl Cursor {
             self.entries = entries.into_iter();
             return Ok(());
         };
-        // A node's own length is not in the record that names it, so the index's is taken.
-        let place = reader.place(BlobKind::Tree, &record.id)?;
-        let node = reader.blob(BlobKind::Tree, &record.id, place.len_bytes.into())?;
+        // A node's own length is not in the record that names it.
+        let node = reader.node(&record.id)?;
         let (records, total) = decode_node(&node, below, ListOf::Directory).map_err(bad)?;
         if total != record.len_bytes {
             return Err(bad(FormatError::Invalid("a content list covers another length than its parent says")));

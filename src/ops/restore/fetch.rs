@@ -3,7 +3,7 @@
 use super::inplace;
 use super::run::Run;
 use super::window::{Ready, Source, Task, Want, Window};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::header::BlobKind;
 use crate::repo::reader::Blob;
 use rayon::prelude::*;
@@ -49,6 +49,16 @@ pub(super) fn fetch(run: &Run<'_>, mut window: Window) -> Ready {
     });
     for (number, blob) in fetched.into_iter().flatten() {
         blobs[number] = Some(blob);
+    }
+    // What could not be had from one pack may be in another.
+    for (want, blob) in window.wants.iter().zip(&mut blobs) {
+        if matches!(blob, Some(Err(_)))
+            && !run.is_stopped()
+            && let Ok(copy) =
+                run.reader.further(BlobKind::Data, &want.id, Some(want.len_bytes), Error::Missing(String::new()))
+        {
+            *blob = Some(Ok(copy));
+        }
     }
     Ready { window, blobs }
 }

@@ -9,7 +9,7 @@ use panther::format::header::BlobKind;
 use panther::format::index::{Index, PackRecord};
 use panther::format::keyfile::{Epoch, KeyFile, Role, Secret, WriterIdentity};
 use panther::format::pack::{Codec, Segment};
-use panther::format::snapshot::{Cover, Manifest, Root, Summary};
+use panther::format::snapshot::{Cover, Manifest, Origin, Root, Summary};
 use panther::format::time::Time;
 use panther::id::{BlobId, ObjectId, RepoId, WriterName};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -115,10 +115,16 @@ pub fn segments() -> impl Strategy<Value = Vec<Segment>> {
 
 pub fn index() -> impl Strategy<Value = Index> {
     let kind = prop_oneof![Just(BlobKind::Data), Just(BlobKind::Tree)];
-    let pack = (any::<[u8; 32]>(), kind, segments(), writer(), any::<bool>(), 0u64..100_000).prop_map(
-        |(id, kind, segments, writer, checked, more)| {
+    let later = prop_oneof![
+        Just(Vec::new()),
+        (7u64..99).prop_map(|key| vec![(key, vec![0x81, 0x01]), (key + 1, vec![0x61, 0x78])])
+    ];
+    let flags = (any::<bool>(), any::<bool>());
+    let pack = (any::<[u8; 32]>(), kind, segments(), writer(), flags, 0u64..100_000, later).prop_map(
+        |(id, kind, segments, writer, (checked, repeated), more, later)| {
             let stored: u64 = segments.iter().map(|s| u64::from(s.stored_bytes)).sum();
-            PackRecord { id: ObjectId(id), kind, size_bytes: 128 + stored + 33 + more, segments, writer, checked }
+            let size_bytes = 128 + stored + 33 + more;
+            PackRecord { id: ObjectId(id), kind, size_bytes, segments, writer, checked, repeated, later }
         },
     );
     (vec(pack, 0..3), ids(0..4)).prop_map(|(packs, superseded)| Index { packs, superseded })
@@ -249,8 +255,8 @@ pub fn manifest() -> impl Strategy<Value = Manifest> {
         stored_bytes: f[13],
     });
     let excludes = vec(vec(any::<u8>(), 1..20), 0..4);
-    (text(), text(), tags, roots, summary, excludes, option::of(any::<[u8; 32]>().prop_map(ObjectId))).prop_map(
-        |(user, program, tags, roots, summary, excludes, parent)| Manifest {
+    (text(), text(), tags, roots, summary, excludes, option::of(any::<[u8; 32]>().prop_map(ObjectId)), origin())
+        .prop_map(|(user, program, tags, roots, summary, excludes, parent, origin)| Manifest {
             user,
             program,
             tags,
@@ -258,20 +264,26 @@ pub fn manifest() -> impl Strategy<Value = Manifest> {
             summary,
             excludes,
             parent,
-        },
-    )
+            origin,
+        })
+}
+
+fn origin() -> impl Strategy<Value = Option<Origin>> {
+    let ids = (any::<[u8; 32]>(), any::<[u8; 32]>());
+    option::of(ids.prop_map(|(repo, id)| Origin { repo: RepoId(repo), snapshot: ObjectId(id) }))
 }
 
 pub fn gc() -> impl Strategy<Value = Gc> {
     let condemned = option::of((0u64..1 << 40, btree_map(writer(), ids(1..4), 1..4)));
     let revoked = vec((any::<[u8; 32]>(), ids(0..3)).prop_map(|(key, accepted)| Revoked { key, accepted }), 0..3);
-    (time(), condemned, ids(0..4), revoked, ids(0..3))
-        .prop_map(|(created, condemned, forgotten, revoked, pinned)| {
+    let manifests = vec((writer(), vec(any::<u8>(), 0..40)), 0..3);
+    (time(), condemned, ids(0..4), revoked, ids(0..3), manifests)
+        .prop_map(|(created, condemned, forgotten, revoked, pinned, manifests)| {
             let condemned = condemned.map(|(grace_secs, packs)| Condemned {
                 not_before: created.plus(Duration::from_secs(grace_secs)),
                 packs: packs.into_iter().collect(),
             });
-            Gc { created, condemned, forgotten, revoked, pinned }
+            Gc { created, condemned, forgotten, revoked, pinned, manifests }
         })
         .prop_filter("it must say something", |gc| !gc.is_empty())
 }

@@ -201,6 +201,9 @@ fn show_index(plaintext: &[u8]) -> Outcome {
         if p.checked {
             shown["checked"] = json!(true);
         }
+        if p.repeated {
+            shown["repeated"] = json!(true);
+        }
         shown
     });
     let mut shown = json!({ "packs": packs.collect::<Vec<_>>() });
@@ -232,6 +235,9 @@ fn show_gc(plaintext: &[u8]) -> Outcome {
     }
     if !gc.pinned.is_empty() {
         shown["pinned"] = json!(gc.pinned);
+    }
+    if !gc.manifests.is_empty() {
+        shown["manifests"] = gc.manifests.iter().map(|(writer, object)| json!([writer, hex(object)])).collect();
     }
     Ok(shown)
 }
@@ -286,6 +292,9 @@ fn show_manifest(plaintext: &[u8]) -> Outcome {
     }
     if let Some(parent) = manifest.parent {
         shown["parent"] = json!(parent);
+    }
+    if let Some(origin) = manifest.origin {
+        shown["origin"] = json!([origin.repo, origin.snapshot]);
     }
     Ok(shown)
 }

@@ -6,15 +6,16 @@ use crate::{budget, open, roles};
 use panther::config;
 use panther::format::name::Name;
 use panther::ops::Progress;
-use panther::ops::backup::{BackupOptions, BackupReport, SnapshotMode, backup};
+use panther::ops::backup::{BackupOptions, BackupReport, SnapshotMode, SubvolumeOptions, backup};
 use panther::ops::database::spec::parse_timeout;
-use panther::ops::database::{CommandLine, Database, Hooks};
+use panther::ops::database::{CommandLine, Database, DatabaseKind, Hooks};
 use panther::repo::Repository;
 use panther::repo::statements::Statements;
 use panther::repo::writer::{AUTO, DEFAULT_LEVEL};
 use panther::report::backup as report;
 use panther::source::{ExcludeOptions, parse_size};
 use panther::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -127,7 +128,7 @@ pub struct Excludes {
 
 impl Excludes {
     /// What the profile leaves out and what these options leave out.
-    fn make(&self, profile: &config::types::Backup) -> ExcludeOptions {
+    pub fn make(&self, profile: &config::types::Backup) -> ExcludeOptions {
         let files = profile.exclude_files.iter().map(|file| file.get().clone());
         ExcludeOptions {
             patterns: both(&profile.exclude, &self.exclude),
@@ -159,6 +160,45 @@ fn sources(context: &Context) -> Result<Vec<PathBuf>> {
     Ok(profile.sources.iter().filter_map(place).collect())
 }
 
+/// The databases of the profile.
+fn databases(context: &Context) -> Result<Vec<Database>> {
+    let made = |from: &config::types::Database| {
+        let command = |words: &Option<config::values::Command>| match words {
+            Some(words) => CommandLine::new(words.0.clone()).map(Some),
+            None => Ok(None),
+        };
+        // The first source has the data directory; what else belongs to it is found by that.
+        let folder = from.sources.first().map(|path| path.get().clone()).unwrap_or_default();
+        let kind = match from.kind {
+            config::types::DatabaseKind::Postgresql => DatabaseKind::Postgresql,
+            config::types::DatabaseKind::Redis => DatabaseKind::Redis,
+            config::types::DatabaseKind::Other => DatabaseKind::Other,
+        };
+        let mut database = Database::new(kind, folder);
+        database.name.clone_from(&from.name);
+        database.client = command(&from.client)?;
+        database.before = command(&from.before)?;
+        database.after = command(&from.after)?;
+        if let Some(timeout) = &from.timeout {
+            database.timeout = *timeout.get();
+        }
+        Ok(database)
+    };
+    context.profile().map_or(&[][..], |profile| &profile.databases).iter().map(made).collect()
+}
+
+/// What the profile says of single subvolumes.
+fn subvolumes(context: &Context) -> BTreeMap<PathBuf, SubvolumeOptions> {
+    let of = |source: &config::types::Source| {
+        let options = SubvolumeOptions {
+            newest_of: source.newest_of.as_ref().map(|folder| folder.get().clone()),
+            skips_nested: source.nested == config::types::Nested::Skip,
+        };
+        Some((source.subvolume.as_ref()?.get().clone(), options))
+    };
+    context.profile().map_or(&[][..], |profile| &profile.sources).iter().filter_map(of).collect()
+}
+
 fn size(text: &str) -> Result<u64, String> {
     parse_size(text).map_err(|e| e.to_string())
 }
@@ -182,7 +222,9 @@ fn parse_level(text: &str) -> Result<i32, String> {
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let from_profile = context.profile().and_then(|profile| profile.backup.clone()).unwrap_or_default();
     let host = options.host.clone().or_else(|| from_profile.host.clone()).unwrap_or_else(open::host);
-    let paths = if options.paths.is_empty() { sources(context)? } else { options.paths.clone() };
+    // Its databases live in its sources.
+    let whole_profile = options.paths.is_empty();
+    let paths = if whole_profile { sources(context)? } else { options.paths.clone() };
     let level = match (options.compression, &from_profile.compression) {
         (Some(level), _) => level,
         (None, Some(text)) => parse_level(&text.to_string()).map_err(Error::Usage)?,
@@ -211,7 +253,12 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         skip_if_unchanged: options.skip_if_unchanged || from_profile.skip_if_unchanged == Some(true),
         threads: 0,
         snapshots: options.snapshots(),
-        databases: options.database.clone(),
+        databases: if whole_profile && options.database.is_empty() {
+            databases(context)?
+        } else {
+            options.database.clone()
+        },
+        subvolumes: if whole_profile { subvolumes(context) } else { Default::default() },
         hooks: Hooks {
             before: options.hook_before.clone(),
             after: options.hook_after.clone(),

@@ -36,7 +36,7 @@ pub struct Options {
 }
 
 /// A share of the whole, more than 0 and at most 1, from `10%` or `1/10`; or a size.
-fn parse_amount(text: &str) -> Result<Amount, String> {
+pub fn parse_amount(text: &str) -> Result<Amount, String> {
     let share = match (text.strip_suffix('%'), text.split_once('/')) {
         (Some(percent), _) => percent.trim().parse::<f64>().ok().map(|percent| percent / 100.0),
         (None, Some((part, whole))) => match (part.trim().parse::<u32>(), whole.trim().parse::<u32>()) {
@@ -61,7 +61,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// A limit of bytes a month.
-fn parse_limit(text: &str) -> Result<Limit, String> {
+pub fn parse_limit(text: &str) -> Result<Limit, String> {
     match text {
         "none" => Ok(Limit::None),
         "free" => Ok(Limit::Free),

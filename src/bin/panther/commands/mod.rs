@@ -1,9 +1,11 @@
 //! The commands, one a file: each has its options and a function that runs it.
 
 pub mod alerts;
+pub mod audit;
 pub mod backup;
 pub mod check;
 pub mod config;
+pub mod copy;
 pub mod cost;
 pub mod doctor;
 pub mod drill;
@@ -13,12 +15,18 @@ pub mod key;
 pub mod ls;
 pub mod metrics;
 pub mod pin;
+pub mod prune;
+pub mod rebuild_state;
+pub mod repair;
 pub mod report;
 pub mod restore;
+pub mod rewrite;
 pub mod snapshot;
 pub mod snapshots;
+pub mod stats;
 pub mod status;
 pub mod try_it;
+pub mod undelete;
 pub mod usage;
 
 use crate::cli::Command;
@@ -64,8 +72,15 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Ls(options) => ls::run(options, context),
         Command::Check(options) => check::run(options, context),
         Command::Forget(options) => forget::run(options, context),
+        Command::Prune(options) => prune::run(options, context),
+        Command::Undelete(options) => undelete::run(options, context),
         Command::Pin(options) => pin::run(options, true, context),
         Command::Unpin(options) => pin::run(options, false, context),
+        Command::Copy(options) => copy::run(options, context),
+        Command::Stats(options) => stats::run(options, context),
+        Command::RebuildState(options) => rebuild_state::run(options, context),
+        Command::Repair(repair) => repair::run(repair, context),
+        Command::Rewrite(options) => rewrite::run(options, context),
         Command::Doctor(options) => doctor::run(options, context),
         Command::Cost(options) => cost::run(options, context),
         Command::Metrics(options) => metrics::run(options, context),
@@ -73,6 +88,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Status(options) => status::run(options, context),
         Command::Report(options) => report::run(options, context),
         Command::Drill(options) => drill::run(options, context),
+        Command::Audit(options) => audit::run(options, context),
         Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
         Command::Config(config) => config::run(config, context),

@@ -20,17 +20,24 @@ struct Level {
 
 /// Builds a content tree from its records.
 #[derive(Default)]
-pub(super) struct ContentBuilder {
+pub struct ContentBuilder {
     levels: Vec<Level>,
 }
 
 /// Where tree blobs go: computes the id and stores the blob.
-pub(super) trait TreeStore {
+pub trait TreeStore {
+    /// Stores a tree blob, and returns its id.
+    ///
+    /// # Errors
+    /// Why it could not be stored.
     fn store_tree(&mut self, bytes: &[u8]) -> Result<BlobId>;
 }
 
 impl ContentBuilder {
-    /// Adds a record; adjoining holes become one.
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// What the store says.
     pub fn push(&mut self, record: Record, store: &mut dyn TreeStore) -> Result<()> {
         self.push_at(0, record, store)
     }
@@ -47,6 +54,9 @@ impl ContentBuilder {
 
     /// Adds a whole node of another list, `depth` being that of the list in which its record stands. Only possible where this list has just been cut at
     /// all depths below (else nothing is done, and the answer is no), and only for a node that was not cut short by its list's end.
+    ///
+    /// # Errors
+    /// What the store says.
     pub fn push_node(&mut self, depth: u8, record: Record, store: &mut dyn TreeStore) -> Result<bool> {
         let depth = usize::from(depth);
         if self.levels.iter().take(depth).any(|level| !level.node.is_empty()) {
@@ -74,6 +84,9 @@ impl ContentBuilder {
     }
 
     /// The root.
+    ///
+    /// # Errors
+    /// What the store says.
     pub fn finish(mut self, store: &mut dyn TreeStore) -> Result<ContentRoot> {
         let mut depth = 0;
         while let Some(level) = self.levels.get_mut(depth) {
@@ -90,8 +103,10 @@ impl ContentBuilder {
 }
 
 /// Computes ids of tree blobs and stores them.
-pub(super) struct Trees<'k, 'w, 'b> {
+pub struct Trees<'k, 'w, 'b> {
+    /// For ids.
     pub keys: &'k crate::keys::Keyring,
+    /// Where blobs go.
     pub writer: &'w mut crate::repo::writer::BlobWriter<'b>,
     /// The file whose list it is, if its nodes are to be remembered.
     pub file: Option<DirKey>,
