@@ -3,9 +3,10 @@
 use super::{BlobCopy, PackFacts};
 use crate::format::time::Time;
 
-/// A gc object is removed no earlier than this after its last pack: a stale listing may show the gc object and the index objects of different times.
-pub const SETTLED_SECS: i64 = 3_600;
-/// A sweep that has listed longer ago than this removes nothing more.
+/// A gc object is removed no earlier than this after its last pack. By then no sweep is at work that listed before the pack went: one that replaces index
+/// objects by such a listing may name the pack again.
+pub const SETTLED_SECS: i64 = 24 * 3_600;
+/// A sweep that has listed longer ago than this writes no index object and removes nothing more.
 pub const LISTING_SECS: i64 = 12 * 3_600;
 /// A gc object is taken back no later than this before a sweep may begin by it: clocks differ, and taking back takes a while.
 pub const TAKE_BACK_SECS: i64 = 2 * 3_600;

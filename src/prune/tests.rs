@@ -61,11 +61,11 @@ fn the_time_of_a_gc_object() {
 
     assert!(gc.may_be_taken_back(at(100)) && !gc.may_be_taken_back(at(7 * DAY_SECS - 7_100)));
     let due = at(200 + 7 * DAY_SECS);
-    let hour_ago = Some(at(due.secs - 3_600));
-    assert!(gc.may_go(false, hour_ago, due));
-    assert!(!gc.may_go(true, hour_ago, due) && !gc.may_go(false, None, due));
-    assert!(!gc.may_go(false, Some(at(due.secs - 3_599)), due));
-    assert!(!gc.may_go(false, hour_ago, at(100)), "before its time nothing of it is removed");
+    let day_ago = Some(at(due.secs - DAY_SECS));
+    assert!(gc.may_go(false, day_ago, due));
+    assert!(!gc.may_go(true, day_ago, due) && !gc.may_go(false, None, due));
+    assert!(!gc.may_go(false, Some(at(due.secs - DAY_SECS + 1)), due));
+    assert!(!gc.may_go(false, day_ago, at(100)), "before its time nothing of it is removed");
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Repository {
             }
             match self.read_index(&name, writer, statements) {
                 Ok(Some((index, role))) => {
-                    superseded.extend(index.superseded.iter().copied());
+                    superseded.extend(index.superseded.iter().map(|id| (writer.clone(), *id)));
                     blobs += index.packs.iter().flat_map(|p| &p.segments).map(|s| s.blobs.len()).sum::<usize>();
                     packs.extend(with_trust(index, |pack| is_trusted(pack, role, own == Some(writer))));
                     objects.push(*id);
@@ -91,7 +91,7 @@ impl Repository {
                 }
                 Ok(None) => {}
                 Err(error @ Error::Store { .. }) => return Err(error),
-                Err(error) => damaged.push((*id, error)),
+                Err(error) => damaged.push(((writer.clone(), *id), error)),
             }
             if blobs >= 400_000 {
                 state.learn_but(&packs, &objects, &statements.condemned)?;
@@ -100,10 +100,10 @@ impl Repository {
                 blobs = 0;
             }
         }
-        for (id, error) in damaged {
+        for (of, error) in damaged {
             // One that a repair has replaced says nothing any more: it need not be read again.
-            if superseded.contains(&id) && matches!(error, Error::Damaged { .. }) {
-                objects.push(id);
+            if superseded.contains(&of) && matches!(error, Error::Damaged { .. }) {
+                objects.push(of.1);
             } else {
                 synced.bad.push(error);
             }

@@ -165,12 +165,19 @@ impl Repository {
             listing.names.push(name.clone());
             match self.read_snapshot(&name, statements) {
                 Ok(found) => listing.snapshots.extend(found.map(|snapshot| Snapshot { uploaded, ..snapshot })),
+                // Somebody forgets it at this moment: what says so was written before it went.
+                Err(Error::Missing(_)) if self.is_forgotten_now(&name)? => drop(listing.names.pop()),
                 Err(error @ Error::Store { .. }) => return Err(error),
                 Err(error) => listing.bad.push(error),
             }
         }
         listing.snapshots.sort_by_key(|s| (s.head.cover.started, s.head.id));
         Ok(listing)
+    }
+
+    fn is_forgotten_now(&self, name: &Name) -> Result<bool> {
+        let statements = self.statements()?;
+        Ok(name.id().is_some_and(|id| statements.forgotten.contains(&id)))
     }
 
     /// The covers of one writer's snapshots, oldest first. Those seen before come from `state`: only new ones are read from the store.

@@ -73,16 +73,9 @@ impl Repository {
                 self.checked_range(name, from, needed_bytes, |tail| open(&tail, &trailer_of(&tail)?))?
             }
         };
-        let record = PackRecord {
-            id: *id,
-            kind,
-            size_bytes,
-            segments,
-            writer: writer.clone(),
-            checked: false,
-            repeated: false,
-            later: Vec::new(),
-        };
+        let (checked, repeated, later) = (false, false, Vec::new());
+        let record =
+            PackRecord { id: *id, kind, size_bytes, segments, writer: writer.clone(), checked, repeated, later };
         Ok(PackTable { record, read_bytes, seal })
     }
 

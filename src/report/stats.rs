@@ -12,16 +12,20 @@ pub fn text(report: &StatsReport, zone: &TimeZone) -> String {
     if !report.snapshots.is_empty() {
         let columns =
             [("ID", Left), ("Time", Left), ("Host", Left), ("Files", Right), ("Restored", Right), ("Alone", Right)];
+        let has_price = report.month_dollars.is_some();
+        let columns = [&columns[..], if has_price { &[("A month", Right)] } else { &[] }].concat();
         let mut table = Table::new(&columns);
         for one in &report.snapshots {
-            table.row(vec![
+            let mut row = vec![
                 one.id.short(),
                 time::local(one.started, zone),
                 text::message(&one.host),
                 units::count(one.files),
                 units::size(one.restore_bytes),
                 units::size(one.alone.stored_bytes),
-            ]);
+            ];
+            row.extend(one.alone_month_dollars.map(|dollars| format!("${dollars:.4}")));
+            table.row(row);
         }
         out += &table.render();
         out += "\n";
@@ -62,6 +66,8 @@ pub fn text(report: &StatsReport, zone: &TimeZone) -> String {
         ("deduplication", times(report.dedup_ratio)),
         ("compression", times(report.compression_ratio)),
     ];
+    let price = |dollars| format!("${dollars:.2} a month at today's price, if nothing of it is free");
+    lines.extend(report.month_dollars.map(|dollars| ("price", price(dollars))));
     lines.push(("time", units::duration(report.elapsed_secs)));
     out += &text::pairs(&lines);
     if report.unread > 0 {

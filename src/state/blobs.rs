@@ -416,20 +416,14 @@ impl State {
         let mut table = write.open_table(BLOBS).map_err(|e| self.failed(e))?;
         let mut others = Vec::new();
         for (key, value) in entries.drain(..) {
-            if !wins && let Some(first) = table.get(key).map_err(|e| self.failed(e))?.map(|v| v.value()) {
-                others.extend((first != value).then(|| copies::record(&key, &value)));
-                continue;
+            let before = table.get(key).map_err(|e| self.failed(e))?.map(|v| v.value());
+            let other = if wins { before } else { before.map(|_| value) };
+            if wins || before.is_none() {
+                table.insert(key, value).map_err(|e| self.failed(e))?;
             }
-            let before = table.insert(key, value).map_err(|e| self.failed(e))?;
-            others.extend(before.map(|v| v.value()).filter(|v| *v != value).map(|v| copies::record(&key, &v)));
+            others.extend(other.filter(|_| before != Some(value)).map(|v| copies::record(&key, &v)));
         }
-        if !others.is_empty() {
-            let mut table = write.open_table(copies::COPIES).map_err(|e| self.failed(e))?;
-            for copy in others {
-                table.insert(copy, ()).map_err(|e| self.failed(e))?;
-            }
-        }
-        Ok(())
+        copies::insert(self, write, &others)
     }
 }
 

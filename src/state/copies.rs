@@ -36,6 +36,18 @@ pub(super) fn places(
     Ok(found)
 }
 
+/// Adds further copies.
+pub(super) fn insert(state: &State, write: &WriteTransaction, copies: &[Copy]) -> Result<()> {
+    if copies.is_empty() {
+        return Ok(());
+    }
+    let mut table = write.open_table(COPIES).map_err(|e| state.failed(e))?;
+    for copy in copies {
+        table.insert(copy, ()).map_err(|e| state.failed(e))?;
+    }
+    Ok(())
+}
+
 pub(super) fn create_tables(state: &State, write: &WriteTransaction) -> Result<()> {
     write.open_table(COPIES).map_err(|e| state.failed(e))?;
     Ok(())

@@ -106,7 +106,7 @@ fn what_is_forgotten_goes_after_the_grace_time() {
     assert!(total < (4 << 20) + (100 << 10), "{total} bytes are left of 4 MiB that are needed");
     assert_sound(&lab);
     // Then the gc object goes, too; that of the forgotten snapshot stays.
-    assert_eq!(prune_in(&lab, 39).removed_gc_objects, 1);
+    assert_eq!(prune_in(&lab, 40).removed_gc_objects, 1);
     assert_eq!(lab.objects("gc/").len(), 1);
 
     let again = lab.backup();

@@ -158,7 +158,7 @@ fn a_machine_that_was_off_finds_out() {
     };
     forgotten.remove_all = true;
     panther::ops::forget::forget(&lab.repo, &other, &forgotten, &Silent).unwrap();
-    for days in [30, 38, 39] {
+    for days in [30, 38, 40] {
         prune(&lab.repo, &other, &options(in_days(days)), &Silent).unwrap();
     }
     assert_eq!(lab.objects("gc/").len(), 1, "only what says that the snapshot is forgotten");

@@ -117,6 +117,11 @@ fn the_index_is_made_anew_without_reading_the_packs() {
             forget_state(&sandbox);
         }
         assert_eq!(sandbox.run(&["repair", "index"]).code, 0);
+        // A prune is not kept from its work, and clears away what was replaced.
+        let pruned = sandbox.run(&["prune"]);
+        assert_eq!(pruned.code, 0, "{}", pruned.err);
+        assert_eq!(sandbox.run(&["check"]).code, 0);
+        assert_eq!(restore(&sandbox, "latest"), (0, source));
     }
 }
 

@@ -112,7 +112,11 @@ impl Memory {
 }
 
 /// The packs that this machine knows of and that no new snapshot may rest on: condemned ones, and those that have vanished.
-pub(super) fn unusable(state: &State, statements: &Statements, lost: &HashSet<ObjectId>) -> Result<HashSet<ObjectId>> {
+pub(in crate::ops) fn unusable(
+    state: &State,
+    statements: &Statements,
+    lost: &HashSet<ObjectId>,
+) -> Result<HashSet<ObjectId>> {
     let view = state.blob_view()?;
     let mut found = HashSet::new();
     for id in statements.condemned.union(lost) {

@@ -29,8 +29,6 @@ pub(super) struct Copier<'a> {
     pub keys: &'a Keyring,
     /// What was copied before, by the source's content; of runs that came to their end, or as far as they came.
     pub known: &'a DirView,
-    /// Whether what was copied before may have gone from the target.
-    pub is_doubtful: bool,
     pub progress: &'a dyn Progress,
     /// Bytes of content that were read.
     pub read_bytes: u64,
@@ -215,14 +213,13 @@ impl Copier<'_> {
 
     /// What the target has for content of the source that was copied before.
     fn recall(&self, root: &ContentRoot, of: ListOf, out: &BlobWriter<'_>) -> Result<Option<Node>> {
-        // Of a folder, or a long list, nobody can say quickly that all of it is still there.
-        if self.is_doubtful && (of == ListOf::Directory || root.depth > 0) {
-            return Ok(None);
-        }
         let (key, name) = self.key(root, of);
         let Some((_, child)) = self.known.child(key, &name)? else { return Ok(None) };
         let Ok(entry) = Entry::decode(&mut Dec::new(&child.entry), false) else { return Ok(None) };
-        if let (true, Node::File(new)) = (self.is_doubtful, &entry.node) {
+        // Packs of the target were condemned since, or are gone.
+        if child.doubtful {
+            let Node::File(new) = &entry.node else { return Ok(None) };
+            // Of a folder, or a long list, nobody can say quickly that all of it is still there.
             if new.depth > 0 {
                 return Ok(None);
             }

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::format::keyfile::Role;
 use crate::format::snapshot::{Manifest, Origin, Root};
 use crate::id::{ObjectId, WriterName};
+use crate::ops::backup::unusable;
 use crate::ops::storing::Storing;
 use crate::ops::{Progress, Totals};
 use crate::repo::Repository;
@@ -172,15 +173,9 @@ fn one(
     let run = || {
         // After packs of killed runs that are lost were forgotten, and what rests on them.
         to.repo.leftovers(to.state, signer.writer(), statements)?;
+        to.state.note_unusable(&unusable(to.state, statements, &none)?)?;
         let known = to.state.dir_view()?;
-        let mut copier = Copier {
-            from: &reader,
-            keys: to.repo.keys(),
-            known: &known,
-            is_doubtful: !statements.condemned.is_empty(),
-            progress,
-            read_bytes: 0,
-        };
+        let mut copier = Copier { from: &reader, keys: to.repo.keys(), known: &known, progress, read_bytes: 0 };
         storing.run(|out| {
             let mut roots = Vec::new();
             for root in &snapshot.manifest.roots {

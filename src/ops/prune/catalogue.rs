@@ -94,15 +94,22 @@ impl Catalogue {
     /// Reads all index objects.
     ///
     /// # Errors
-    /// [`Error::Store`]; what is wrong with one of them: none may be passed over.
+    /// [`Error::Store`]; what is wrong with one of them: none may be passed over but those that an admin's supersedes.
     pub fn load(repo: &Repository, survey: &Survey, now: Time, progress: &dyn Progress) -> Result<Self> {
         let mut all = Self::default();
-        let mut superseded = HashSet::new();
+        let (mut superseded, mut damaged) = (HashSet::new(), Vec::new());
         for (name, size_bytes) in &survey.index {
             if progress.cancelled() {
                 return Err(Error::Interrupted);
             }
-            if let Some((index, role)) = read_index(repo, survey, name)? {
+            let read = match read_index(repo, survey, name) {
+                Err(error @ Error::Damaged { .. }) => {
+                    damaged.push((name, error));
+                    None
+                }
+                read => read?,
+            };
+            if let Some((index, role)) = read {
                 let number = all.indexes.len() as u32;
                 let blobs = index.packs.iter().map(|p| all.add(p, role, number)).sum();
                 all.indexes.push(IndexObject { name: name.clone(), blobs, superseded: false });
@@ -112,6 +119,13 @@ impl Catalogue {
                 }
             }
             progress.advance(1, *size_bytes);
+        }
+        for (name, error) in damaged {
+            // One that a repair has replaced need not be read, and goes like any other that is replaced.
+            if !superseded.contains(name) {
+                return Err(error);
+            }
+            all.indexes.push(IndexObject { name: name.clone(), blobs: 0, superseded: true });
         }
         all.indexes.iter_mut().for_each(|object| object.superseded = superseded.contains(&object.name));
         for pack in &survey.packs {

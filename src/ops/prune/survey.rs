@@ -45,7 +45,7 @@ pub(crate) struct ListedPack {
 
 /// Everything that there is.
 pub(crate) struct Survey {
-    pub begun: Instant,
+    begun: (Instant, Time),
     pub gc: Vec<GcObject>,
     pub statements: Statements,
     pub manifests: Vec<Name>,
@@ -104,7 +104,7 @@ impl Survey {
     /// # Errors
     /// [`Error::Store`], or what is wrong with a gc object.
     pub fn new(repo: &Repository) -> Result<Self> {
-        let begun = Instant::now();
+        let begun = (Instant::now(), Time::now());
         let gc = gc_objects(repo)?;
         let mut statements = Statements::default();
         gc.iter().for_each(|object| statements.add(object.gc.clone()));
@@ -120,6 +120,12 @@ impl Survey {
         let index = names("index")?;
         let packs = packs(repo, &writers)?;
         Ok(Self { begun, gc, statements, manifests, index, packs })
+    }
+
+    /// How old the listings are. One clock stands still while the machine sleeps, the other may be set.
+    pub fn age_secs(&self) -> i64 {
+        let by_wall = Time::now().secs.saturating_sub(self.begun.1.secs);
+        by_wall.max(i64::try_from(self.begun.0.elapsed().as_secs()).unwrap_or(i64::MAX))
     }
 
     /// The packs that gc objects condemn whose time has passed.

@@ -73,7 +73,7 @@ impl Sweep<'_> {
         if self.progress.cancelled() {
             return Err(Error::Interrupted);
         }
-        if self.survey.begun.elapsed().as_secs() > LISTING_SECS.unsigned_abs() {
+        if self.survey.age_secs() > LISTING_SECS {
             let what = "the listings by which packs are removed are 12 hours old: run it again, it carries on where it stopped";
             return Err(Error::Usage(what.into()));
         }
@@ -156,6 +156,7 @@ impl Sweep<'_> {
         let epoch = self.repo.keys().current_epoch();
         let object = signer.seal(Kind::Index, epoch, plaintext, &mut seal::system_random());
         let name = Name::Index(signer.writer().clone(), ObjectId::of(&object));
+        self.go_on()?;
         self.repo.put(&name, &object)?;
         swept.written.push((name, numbers));
         Ok(())
@@ -209,7 +210,7 @@ fn note(id: &ObjectId) -> Vec<u8> {
     [b"emptied ", &id.0[..]].concat()
 }
 
-/// Removes the gc objects whose packs were gone already when this run listed them, for an hour or more; and notes from when on the others are. Returns how many.
+/// Removes the gc objects whose packs were gone already when this run listed them, for a day or more; and notes from when on the others are. Returns how many.
 ///
 /// # Errors
 /// [`Error::Store`], [`Error::State`].

@@ -8,6 +8,7 @@
 mod sorter;
 mod walk;
 
+use crate::cost::PriceList;
 use crate::error::{Error, Result};
 use crate::format::time::Time;
 use crate::id::{BlobId, ObjectId};
@@ -42,7 +43,7 @@ pub struct Amounts {
 }
 
 /// A snapshot.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
 pub struct SnapshotStats {
     /// Its id.
     pub id: ObjectId,
@@ -56,6 +57,8 @@ pub struct SnapshotStats {
     pub restore_bytes: u64,
     /// What no other snapshot needs: forgetting just this one frees it, once a prune has run.
     pub alone: Amounts,
+    /// What that costs in a month of 30 days where nothing of it is free; none where there is no price.
+    pub alone_month_dollars: Option<f64>,
 }
 
 /// All snapshots of a host.
@@ -90,6 +93,8 @@ pub struct StatsReport {
     pub packs: u64,
     /// Their bytes.
     pub pack_bytes: u64,
+    /// What all packs cost in a month of 30 days if nothing of it is free; none where there is no price. `cost` knows the account.
+    pub month_dollars: Option<f64>,
     /// Of these what no snapshot needs, and what packs have beside blobs.
     pub other_bytes: u64,
     /// Plaintext by what it takes in packs; none if there is nothing.
@@ -123,7 +128,7 @@ impl Sum {
     }
 }
 
-/// Counts over all snapshots of `all`; `is_shown` says of which figures are wanted one by one. `state` is up to date.
+/// Counts over all snapshots of `all`; `is_shown` says of which figures are wanted one by one; with `prices` also what that costs. `state` is up to date.
 ///
 /// # Errors
 /// [`Error::Role`] for a writer's key; [`Error::Store`], [`Error::State`], [`Error::Io`], [`Error::Interrupted`]. What is damaged is counted as unread.
@@ -132,6 +137,7 @@ pub fn stats(
     state: &State,
     all: &[Snapshot],
     is_shown: impl Fn(&Snapshot) -> bool,
+    prices: Option<&PriceList>,
     progress: &dyn Progress,
 ) -> Result<StatsReport> {
     let begun = Instant::now();
@@ -214,8 +220,10 @@ pub fn stats(
             files: snapshot.manifest.summary.files,
             restore_bytes: restore_bytes(snapshot),
             alone: alone.amounts(),
+            alone_month_dollars: prices.map(|prices| prices.month(alone.amounts().stored_bytes).as_f64()),
         });
     }
+    report.month_dollars = prices.map(|prices| prices.month(report.pack_bytes).as_f64());
     report.compression_ratio = ratio(report.needed.plain_bytes, report.needed.stored_bytes);
     report.dedup_ratio = ratio(report.restore_bytes, report.needed.plain_bytes);
     report.elapsed_secs = begun.elapsed().as_secs_f64();

@@ -273,7 +273,7 @@ impl Admin {
             }
             let is_there = object.packs & there != 0;
             let since = self.emptied.get(number).copied();
-            let at_once = world.broken == Broken::Settling;
+            let at_once = world.broken == Broken::Listing;
             if (is_there && !at_once) || since.is_none() {
                 emptied.push(*number);
             }
@@ -281,24 +281,41 @@ impl Admin {
                 self.left.push(Op::RemoveGc(*number));
             }
         }
-        self.left.push(Op::Emptied(emptied));
+        if !emptied.is_empty() {
+            self.left.push(Op::Emptied(emptied));
+        }
+    }
+
+    /// A sweep whose listings are old begins anew.
+    fn is_late(&mut self, world: &World) -> bool {
+        let is_late = world.now - self.listed_at > LISTING_SECS && world.broken != Broken::Listing;
+        if is_late {
+            self.left.clear();
+        }
+        is_late
     }
 
     fn carry_out(&mut self, op: Op, world: &mut World) {
+        world.tell(|| format!("admin {:+}: {op:x?}", self.skew));
         match op {
             Op::Replace(writer, packs, old) => {
+                if self.is_late(world) {
+                    return;
+                }
                 if packs != 0 {
                     world.put_index(packs, writer);
                 }
                 self.left.extend(old.into_iter().map(Op::RemoveIndex));
             }
-            Op::RemoveIndex(number) => world.remove_index(number),
-            Op::RemovePack(number) => {
-                if world.now - self.listed_at > LISTING_SECS {
-                    self.left.clear();
-                    return;
+            Op::RemoveIndex(number) => {
+                if !self.is_late(world) {
+                    world.remove_index(number);
                 }
-                world.remove_pack(number);
+            }
+            Op::RemovePack(number) => {
+                if !self.is_late(world) {
+                    world.remove_pack(number);
+                }
             }
             Op::Repack(folder, blobs) => {
                 // Every blob is read before it is stored anew.

@@ -98,8 +98,8 @@ pub enum Broken {
     Relist,
     /// Writers do not look again before they write a manifest.
     LastLook,
-    /// A gc object is removed at once with its packs.
-    Settling,
+    /// A gc object is removed at once with its packs, and a sweep goes on by listings of any age.
+    Listing,
 }
 
 /// Everything that is stored, and the time.
@@ -122,6 +122,8 @@ pub struct World {
     /// Packs that were condemned at any time, and how often the sweep left one alone.
     pub ever_condemned: u128,
     pub rescues: u64,
+    /// Whether everything is told.
+    pub tells_all: bool,
 }
 
 impl World {
@@ -141,6 +143,15 @@ impl World {
             loss: None,
             ever_condemned: 0,
             rescues: 0,
+            tells_all: false,
+        }
+    }
+
+    /// For whoever looks into one history.
+    pub fn tell(&self, what: impl FnOnce() -> String) {
+        if self.tells_all {
+            let at = self.now - 1_000_000_000;
+            println!("{:3}:{:02}:{:02} {}", at / HOUR, at % HOUR / 60, at % 60, what());
         }
     }
 
@@ -247,6 +258,15 @@ impl World {
         for (number, manifest) in self.manifests.iter().enumerate().filter(|(_, m)| m.life.is_there()) {
             if manifest.blobs & !readable != 0 && self.loss.is_none() {
                 let blobs = manifest.blobs & !readable;
+                for (n, pack) in self.packs.iter().enumerate().filter(|(_, pack)| pack.blobs & blobs != 0) {
+                    let hours = |at: i64| if at == i64::MAX { -1 } else { (at - 1_000_000_000) / HOUR };
+                    let of = |life: &Life| format!("{} to {}", hours(life.added), hours(life.removed));
+                    let named = self.indexes.iter().enumerate().filter(|(_, i)| i.packs >> n & 1 == 1);
+                    let named: Vec<_> = named.map(|(i, index)| format!("{i:x}: {}", of(&index.life))).collect();
+                    let gc = self.gc.iter().enumerate().filter(|(_, gc)| gc.packs >> n & 1 == 1);
+                    let gc: Vec<_> = gc.map(|(i, gc)| format!("{i:x}: {}", of(&gc.life))).collect();
+                    self.tell(|| format!("pack {n:x} from {}, named {named:?}, condemned {gc:?}", of(&pack.life)));
+                }
                 self.loss = Some(format!("manifest {number} has lost blobs {blobs:012b} when {when}"));
             }
         }

@@ -59,6 +59,8 @@ impl Writer {
         if self.step != Step::Start && world.chance.once_in(12) {
             return self.crash(world);
         }
+        world
+            .tell(|| format!("writer {} {:?} of {:012b}, waiting {:?}", self.id, self.step, self.source, self.unnamed));
         match self.step {
             Step::Start => self.start(world),
             Step::Store => self.store(world),
@@ -78,6 +80,7 @@ impl Writer {
 
     /// What was stored is remembered, as a rule.
     fn crash(&mut self, world: &mut World) {
+        world.tell(|| format!("writer {} is killed at {:?}", self.id, self.step));
         if world.chance.once_in(3) {
             self.unnamed.clear();
         }

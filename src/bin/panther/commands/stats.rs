@@ -5,6 +5,7 @@ use crate::cli::Filter;
 use crate::context::Context;
 use crate::open;
 use panther::Result;
+use panther::cost::Day;
 use panther::id::ObjectId;
 use panther::ops::Progress as _;
 use panther::ops::stats::stats;
@@ -21,7 +22,8 @@ use std::collections::HashSet;
 
 Alone: what only this snapshot (or host) needs, as it lies in the packs. Forgetting just that one frees
 it, once a prune has run; forgetting two may free more than both have alone. The trees of all snapshots
-are read for this.")]
+are read for this. Of a repository in B2 it also says what that costs a month, at the price of today
+and as if nothing of it were free; `panther cost` knows the account.")]
 pub struct Options {
     #[command(flatten)]
     filter: Filter,
@@ -48,7 +50,9 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         true => filter.matches(snapshot),
         false => chosen.contains(&snapshot.head.id),
     };
-    let done = stats(&repo, &state, all, is_shown, &context.ui)?;
+    let table = crate::money::prices(context);
+    let prices = repo.backend().is_remote().then(|| table.at(Day::today()));
+    let done = stats(&repo, &state, all, is_shown, prices, &context.ui)?;
     context.emit(&done, || text(&done, &context.zone))?;
     Ok(if done.unread == 0 && listing.bad.is_empty() { Outcome::Complete } else { Outcome::Damaged })
 }
