@@ -149,7 +149,7 @@ mod tests {
         };
         // Always the same gigabyte: ten gaps, ten of it.
         let hot = series(110.0 * GB);
-        assert!(close(stored_ahead(&hot, &[hot.kept_secs.clone()])[0], 110.0 * GB));
+        assert!(close(stored_ahead(&hot, std::slice::from_ref(&hot.kept_secs))[0], 110.0 * GB));
         assert!(close(stored_ahead(&hot, &[daily(2)])[0], 101.0 * GB));
         assert!(close(excess_bytes(&hot, 1) as f64, GB));
         // Always another one: gaps of 21 days together, and 7.
@@ -159,7 +159,7 @@ mod tests {
         assert!(excess_bytes(&spread, 1) < 1_000_000_000);
         // What nothing explains stays as it is.
         let odd = series(200.0 * GB);
-        let now = stored_ahead(&odd, &[odd.kept_secs.clone()])[0];
+        let now = stored_ahead(&odd, std::slice::from_ref(&odd.kept_secs))[0];
         assert!(close(now, 200.0 * GB), "{now}");
     }
 

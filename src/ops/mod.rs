@@ -1,5 +1,6 @@
 //! One use case a file. Each takes an open repository, the state, its options and somebody to report progress to, and returns a report.
 
+pub mod audit;
 pub mod backup;
 pub mod check;
 pub mod compare;

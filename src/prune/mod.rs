@@ -2,10 +2,10 @@
 //! decisions come out. `ops::prune` and `ops::backup` carry them out; the simulator in `tests/suite/prune_sim` drives these same functions through
 //! crashes, stale listings and wrong clocks.
 //!
-//! - [`choose`]: of several copies of a blob, which ones stay
-//! - [`plan`]: which packs to condemn, and which to repack before that
-//! - [`sweep`]: when a gc object's time has come, what must be left alone, when it can go
-//! - [`rest`]: what a new snapshot may rest on
+//! - [`mod@choose`]: of several copies of a blob, which ones stay
+//! - [`mod@plan`]: which packs to condemn, and which to repack before that
+//! - [`mod@sweep`]: when a gc object's time has come, what must be left alone, when it can go
+//! - [`mod@rest`]: what a new snapshot may rest on
 //!
 //! Packs are numbered in the order of their ids, so that the one with the least number is the one with the least id.
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The level that asks for [`Effort`]: whatever the uplink leaves time for.
+/// The level that asks for whatever the uplink leaves time for.
 pub const AUTO: i32 = 0;
 /// The zstd level where nothing else is asked for, and the least of [`AUTO`].
 pub const DEFAULT_LEVEL: i32 = 3;

@@ -1,6 +1,7 @@
 //! Results as text for people and as JSON for programs. Pure functions: no I/O, no clock; the time zone is handed in.
 
 pub mod alerts;
+pub mod audit;
 pub mod backup;
 pub mod check;
 pub mod copy;

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod alerts;
+mod alerts_fire;
+mod audit;
 mod b2_cli;
 mod b2_counts;
 mod b2_effort;

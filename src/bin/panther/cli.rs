@@ -2,7 +2,7 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    alerts, backup, check, config, copy, cost, doctor, drill, forget, init, key, ls, metrics, pin, prune,
+    alerts, audit, backup, check, config, copy, cost, doctor, drill, forget, init, key, ls, metrics, pin, prune,
     rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats, status, try_it, undelete, usage,
 };
 use crate::profile::FromProfile;
@@ -162,6 +162,8 @@ pub enum Command {
     Report(report::Options),
     /// Restore a sample for practice, compare it, and keep a signed record
     Drill(Box<drill::Options>),
+    /// Show what on this machine is backed up, how old that is, and what is not
+    Audit(audit::Options),
     /// Show what was asked of B2: calls by class, and bytes, by day or month
     Usage(usage::Options),
     /// List, add, change, remove, copy and print keys
@@ -202,6 +204,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Report(_) => "report",
             Self::Drill(_) => "drill",
+            Self::Audit(_) => "audit",
             Self::Usage(_) => "usage",
             Self::Key(key) => key.name(),
             Self::Config(config) => config.name(),

@@ -14,8 +14,19 @@ use panther::state::runs::{RunRecord, Runs};
 use std::sync::PoisonError;
 
 /// Commands that are worth remembering.
-const NOTED: [&str; 10] =
-    ["backup", "restore", "check", "forget", "prune", "repair", "copy", "drill", "snapshot create", "snapshot prune"];
+const NOTED: [&str; 11] = [
+    "backup",
+    "restore",
+    "check",
+    "forget",
+    "prune",
+    "repair packs",
+    "repair snapshots",
+    "copy",
+    "drill",
+    "snapshot create",
+    "snapshot prune",
+];
 /// Those with a service check of their own.
 const CHECKED: [(&str, &str); 3] =
     [("backup", "panther.backup"), ("check", "panther.check"), ("drill", "panther.drill")];

@@ -116,7 +116,7 @@ impl Walker<'_, '_> {
         }
         let place = match self.run.reader.place(BlobKind::Data, &record.id) {
             Err(error @ Error::State { .. }) => return Err(error),
-            Err(error) => Err(text_of(&error).into()),
+            Err(error) => Err(self.run.read_problem(&error).into()),
             Ok(place) => Ok(place),
         };
         let located = place.and_then(|place| Ok((place, self.segment_bytes(&place)?)));
@@ -147,9 +147,10 @@ impl Walker<'_, '_> {
         match info {
             Ok(info) => {
                 let segment = info.segments.get(usize::from(place.segment));
-                segment
-                    .map(|s| s.plain_bytes)
-                    .ok_or_else(|| "the index names a segment that its pack does not have".into())
+                segment.map(|s| s.plain_bytes).ok_or_else(|| {
+                    self.run.doubt();
+                    "the index names a segment that its pack does not have".into()
+                })
             }
             Err(error) => {
                 let why: Arc<str> = self.run.read_problem(&error).into();

@@ -164,9 +164,14 @@ impl<'a> Run<'a> {
         } else if let Error::State { path, what } = error {
             self.fatal(Error::State { path: path.clone(), what: what.clone() });
         } else if matches!(error, Error::Missing(_) | Error::Damaged { .. }) {
-            self.doubts.store(true, Ordering::Relaxed);
+            self.doubt();
         }
         text
+    }
+
+    /// Notes that what the local state says of blobs does not fit what is there.
+    pub fn doubt(&self) {
+        self.doubts.store(true, Ordering::Relaxed);
     }
 
     /// Whether what the local state says of blobs is in doubt.

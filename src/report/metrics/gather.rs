@@ -34,7 +34,7 @@ fn last<'a>(runs: &'a [RunRecord], command: &str) -> Option<&'a RunRecord> {
 }
 
 /// The last backup that is in the repository for sure: its manifest was read back.
-fn last_backup<'a>(runs: &'a [RunRecord]) -> Option<&'a RunRecord> {
+fn last_backup(runs: &[RunRecord]) -> Option<&RunRecord> {
     runs.iter().rev().find(|run| run.command == "backup" && run.is_success() && run.is_read_back)
 }
 

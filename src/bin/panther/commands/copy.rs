@@ -67,6 +67,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let state = open::synced_state(context, &repo, &statements)?;
     let target_state = open::state(context, &target)?;
     let (from, to) = (Side { repo: &repo, state: &state }, Side { repo: &target, state: &target_state });
+    context.note(|record| record.is_dry = options.dry_run);
     let done = copy(from, to, &chosen, options.dry_run, &context.ui)?;
     context.report(&done, || text(&done))?;
     Ok(if done.failed.is_empty() && listing.bad.is_empty() { Outcome::Complete } else { Outcome::Incomplete })

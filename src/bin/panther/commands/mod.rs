@@ -1,6 +1,7 @@
 //! The commands, one a file: each has its options and a function that runs it.
 
 pub mod alerts;
+pub mod audit;
 pub mod backup;
 pub mod check;
 pub mod config;
@@ -87,6 +88,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Status(options) => status::run(options, context),
         Command::Report(options) => report::run(options, context),
         Command::Drill(options) => drill::run(options, context),
+        Command::Audit(options) => audit::run(options, context),
         Command::Usage(options) => usage::run(options, context),
         Command::Key(key) => key::run(key, context),
         Command::Config(config) => config::run(config, context),

@@ -79,6 +79,7 @@ fn parse_unused(text: &str) -> Result<MaxUnused, String> {
 
 /// Prunes.
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
+    context.note(|record| record.is_dry = options.dry_run);
     let (repo, _) = open::repository(context)?;
     let state = open::state(context, &repo)?;
     let budget = budget(options.egress_budget, context, &repo)?;
