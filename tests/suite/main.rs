@@ -70,6 +70,7 @@ mod golden;
 mod index_scale;
 mod interrupt;
 mod metrics;
+mod one_file_system;
 mod page;
 mod prune;
 mod prune_backup;

@@ -37,7 +37,7 @@ pub(in crate::ops) use memory::{remember_past, unusable};
 pub(in crate::ops) use parents::region_in;
 use quiet::{Quiet, Ready};
 pub(in crate::ops) use roots::containing_subvolume;
-use roots::resolve_roots;
+use roots::{Roots, resolve_roots};
 pub use sources::{SnapshotMode, SubvolumeOptions};
 use sources::{Sources, Wanted};
 use std::collections::BTreeMap;
@@ -133,7 +133,7 @@ pub(in crate::ops) const TREE_PACK_BYTES: u64 = 16 << 20;
 /// # Errors
 /// [`Error::Io`] when a path cannot be found; [`Error::State`].
 pub fn last_source_bytes(state: &State, writer: &WriterName, host: &str, paths: &[PathBuf]) -> Result<Option<u64>> {
-    let (roots, _) = resolve_roots(paths)?;
+    let Roots { roots, .. } = resolve_roots(paths)?;
     Ok(Past::recall(state, writer, host, &roots)?.totals().bytes)
 }
 
@@ -164,7 +164,7 @@ pub fn backup(
 
 fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dyn Progress) -> Result<BackupReport> {
     let (began, mut started) = (Instant::now(), Time::now());
-    let (named, mut warnings) = resolve_roots(&options.paths)?;
+    let Roots { roots: named, inside, mut warnings } = resolve_roots(&options.paths)?;
     // What is wrong with the patterns is said before anything is run.
     let excludes = Excludes::new(&options.excludes)?;
     let mut quiet = Quiet::new(options, &named, progress)?;
@@ -194,6 +194,7 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         mode: &options.snapshots,
         subvolumes: &options.subvolumes,
         roots: &named,
+        inside: &inside,
         excludes: &excludes,
         excludes_id: [0; 32],
         uses_memory: !options.force,

@@ -9,8 +9,18 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// The roots, absolute and sorted, none below another; and what to say about them.
-pub(super) fn resolve_roots(paths: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<String>)> {
+/// What is to be backed up.
+pub(super) struct Roots {
+    /// Absolute and sorted, none below another.
+    pub roots: Vec<PathBuf>,
+    /// What was named too, but lies below one of them; sorted.
+    pub inside: Vec<PathBuf>,
+    /// What to say about them.
+    pub warnings: Vec<String>,
+}
+
+/// What the paths that were named mean.
+pub(super) fn resolve_roots(paths: &[PathBuf]) -> Result<Roots> {
     if paths.is_empty() {
         return Err(Error::Usage("name at least one file or folder to back up".into()));
     }
@@ -29,8 +39,38 @@ pub(super) fn resolve_roots(paths: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Stri
     roots.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
     roots.dedup();
     let all = roots.clone();
-    roots.retain(|root| !all.iter().any(|other| other != root && root.starts_with(other)));
-    Ok((roots, warnings))
+    let is_inside = |root: &PathBuf| all.iter().any(|other| other != root && root.starts_with(other));
+    let (inside, roots) = roots.into_iter().partition(is_inside);
+    Ok(Roots { roots, inside, warnings })
+}
+
+/// Which of the paths `inside` begin a file system or subvolume other than that above them: a walk that stays on the file systems of its roots has to
+/// enter them.
+///
+/// # Errors
+/// [`Error::Usage`] for a path to which such a walk does not lead.
+pub(super) fn entered(roots: &[PathBuf], inside: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let device = |path: &Path| {
+        let stat = open_path(path).and_then(|file| stat_fd(file.as_fd()));
+        stat.map(|stat| stat.dev).map_err(|e| Error::io("find", path, e))
+    };
+    let mut found: Vec<PathBuf> = Vec::new();
+    for path in inside {
+        let above = found.iter().chain(roots).filter(|above| path.starts_with(above));
+        let Some(above) = above.max_by_key(|above| above.components().count()) else { continue };
+        let (own, around) = (device(path)?, device(above)?);
+        if own == around {
+            continue;
+        }
+        if path.parent().map(device).transpose()? != Some(around) {
+            let (path, above) = (path.display(), above.display());
+            return Err(Error::Usage(format!(
+                "{path} lies below {above}, on another file system, and --one-file-system does not lead there: name the folder where that is mounted, too"
+            )));
+        }
+        found.push(path.clone());
+    }
+    Ok(found)
 }
 
 /// Symlinks above the last component are followed; that itself is taken as it is, unless the path ends in `/`, `.` or `..`.

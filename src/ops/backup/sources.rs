@@ -1,7 +1,7 @@
 //! From where a backup reads: the live files, or read-only snapshots of the subvolumes in which they lie.
 
 use super::parents::{ParentNote, newest_in, region_in};
-use super::roots::{containing_subvolume, mounts_below};
+use super::roots::{containing_subvolume, entered, mounts_below};
 use super::taken::{Own, Subvolume, open_held};
 use crate::error::{Error, Result};
 use crate::format::entry::Boundary;
@@ -63,6 +63,8 @@ pub(super) struct Wanted<'a> {
     /// What is otherwise for some subvolumes, by their paths.
     pub subvolumes: &'a BTreeMap<PathBuf, SubvolumeOptions>,
     pub roots: &'a [PathBuf],
+    /// What was named too, but lies below one of the roots.
+    pub inside: &'a [PathBuf],
     pub excludes: &'a Excludes,
     /// What makes two runs leave out the same.
     pub excludes_id: [u8; 32],
@@ -87,7 +89,11 @@ impl Sources {
     /// [`Error::Usage`] and [`Error::Io`] when a snapshot that was asked for cannot be had.
     pub fn prepare(wanted: &Wanted<'_>) -> Result<Self> {
         let mut sources = Self::default();
+        let one_file_system = wanted.excludes.one_file_system();
+        // What was named is not left out because it lies on another file system.
+        let entered = if one_file_system { entered(wanted.roots, wanted.inside)? } else { Vec::new() };
         if *wanted.mode == SnapshotMode::Never {
+            entered.iter().for_each(|point| sources.add_live(point));
             return Ok(sources);
         }
         // Roots by the subvolume in which they lie, with their paths in it.
@@ -103,7 +109,7 @@ impl Sources {
                 _ => {}
             }
         }
-        if groups.is_empty() {
+        if groups.is_empty() && entered.is_empty() {
             return Ok(sources);
         }
         let is_given = matches!(wanted.mode, SnapshotMode::Named(_) | SnapshotMode::NewestIn(_));
@@ -118,26 +124,25 @@ impl Sources {
         }
         let mut below: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
         for subvolume in groups.keys() {
-            for nested in sources.nested(wanted, subvolume, &covered) {
+            for nested in sources.nested(wanted, subvolume, &covered, &entered) {
                 below.insert(nested, vec![PathBuf::new()]);
             }
         }
-        if !wanted.excludes.one_file_system() {
-            for point in mounts_below(&covered) {
-                if below.contains_key(&point) || is_left_out(wanted.excludes, &point) {
-                    continue;
-                }
-                match containing_subvolume(&point) {
-                    Some((root, _)) if root == point && !is_given => {
-                        below.insert(point, vec![PathBuf::new()]);
-                    }
-                    _ => sources.add_live(&point),
-                }
+        let points = if one_file_system { entered } else { mounts_below(&covered) };
+        for point in points {
+            if below.contains_key(&point) || is_left_out(wanted.excludes, &point) {
+                continue;
             }
-            for (subvolume, inner) in &below {
-                if !sources.add_if_possible(wanted, subvolume, inner, false)? {
-                    sources.add_live(subvolume);
+            match containing_subvolume(&point) {
+                Some((root, _)) if root == point && !is_given => {
+                    below.insert(point, vec![PathBuf::new()]);
                 }
+                _ => sources.add_live(&point),
+            }
+        }
+        for (subvolume, inner) in &below {
+            if !sources.add_if_possible(wanted, subvolume, inner, false)? {
+                sources.add_live(subvolume);
             }
         }
         Ok(sources)
@@ -161,7 +166,13 @@ impl Sources {
     }
 
     /// The subvolumes in `subvolume` that are to be followed. What is left out is named.
-    fn nested(&mut self, wanted: &Wanted<'_>, subvolume: &Path, covered: &[PathBuf]) -> Vec<PathBuf> {
+    fn nested(
+        &mut self,
+        wanted: &Wanted<'_>,
+        subvolume: &Path,
+        covered: &[PathBuf],
+        entered: &[PathBuf],
+    ) -> Vec<PathBuf> {
         let Ok(file) = File::open(subvolume) else { return Vec::new() };
         let found = match nested_subvolumes(file.as_fd()) {
             Ok(found) => found,
@@ -184,7 +195,9 @@ impl Sources {
             if is_snapshot {
                 continue;
             }
-            if wanted.excludes.one_file_system() || skips {
+            if entered.contains(&path) {
+                follow.push(path);
+            } else if wanted.excludes.one_file_system() || skips {
                 self.warnings.push(format!("the nested subvolume {} is not in this snapshot", path.display()));
             } else {
                 follow.push(path);
