@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::open;
 use panther::Result;
 use panther::config::values::Time as Span;
+use panther::cost::Day;
 use panther::egress::Limit;
 use panther::ops::Progress;
 use panther::ops::prune::{PruneOptions, prune};
@@ -83,7 +84,11 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let (repo, _) = open::repository(context)?;
     let state = open::state(context, &repo)?;
     let budget = budget(options.egress_budget, context, &repo)?;
+    // A folder has no price.
+    let price =
+        repo.backend().is_remote().then(|| crate::money::prices(context).at(Day::today()).month(1 << 30).as_f64());
     let prune_options = PruneOptions {
+        dollars_per_gib_month: price,
         grace_secs: options.grace,
         short_grace: options.short_grace,
         max_unused: options.max_unused,
