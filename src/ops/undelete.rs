@@ -66,7 +66,7 @@ pub fn candidates(repo: &Repository) -> Result<Vec<Snapshot>> {
     let gc = survey::gc_objects(repo)?;
     let found = forgotten(repo, &gc, &united(&gc))?;
     let mut snapshots: Vec<Snapshot> = found.into_values().map(|found| found.snapshot).collect();
-    snapshots.sort_by_key(|s| (s.head.cover.started, s.head.id));
+    snapshots.sort_by_key(|s| (s.head.cover.started, s.head.cover.sequence, s.head.id));
     Ok(snapshots)
 }
 

@@ -171,7 +171,7 @@ impl Repository {
                 Err(error) => listing.bad.push(error),
             }
         }
-        listing.snapshots.sort_by_key(|s| (s.head.cover.started, s.head.id));
+        listing.snapshots.sort_by_key(|s| (s.head.cover.started, s.head.cover.sequence, s.head.id));
         Ok(listing)
     }
 
@@ -220,7 +220,7 @@ impl Repository {
         if !fresh.is_empty() {
             state.set_notes(&fresh)?;
         }
-        listing.snapshots.sort_by_key(|s| (s.cover.started, s.id));
+        listing.snapshots.sort_by_key(|s| (s.cover.started, s.cover.sequence, s.id));
         Ok(listing)
     }
 

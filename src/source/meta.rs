@@ -10,6 +10,13 @@ pub use crate::format::time::Time;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxFlags, StatxTimestamp};
 use rustix::io::{Errno, retry_on_intr};
 
+/// The time by the clock from which file systems take theirs (clock_gettime(2), `CLOCK_REALTIME_COARSE`). It stands still between ticks, for long where
+/// a virtual machine gets no processor: by the exact clock a change could look settled that the next one will not differ from.
+pub fn file_clock() -> Time {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    Time { secs: now.tv_sec, nanos: u32::try_from(now.tv_nsec).unwrap_or(0) }
+}
+
 /// The kind of a type as the kernel has it; `None` for a type that Linux does not have.
 pub fn kind_of(file_type: FileType) -> Option<Kind> {
     match file_type {

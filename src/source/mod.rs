@@ -23,7 +23,9 @@ mod walk_file;
 mod xattr;
 
 pub use exclude::{CACHE_TAG_NAME, ExcludeOptions, Excludes, is_cache_dir};
-pub use meta::{Kind, Stat, Time, file_type_of, kind_of, open_dir_at, open_file_at, readlink_at, stat_at, stat_fd};
+pub use meta::{
+    Kind, Stat, Time, file_clock, file_type_of, kind_of, open_dir_at, open_file_at, readlink_at, stat_at, stat_fd,
+};
 pub use names::{Name, Names, read_names, read_names_and_inodes};
 pub use owners::OwnerNames;
 pub use regions::{REGIONS_MAX, data_regions};

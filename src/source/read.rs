@@ -1,7 +1,7 @@
 //! Reading files: metadata, holes, content, cut and hashed.
 
 use super::items::{Batch, Change, FileDone, InodeKey, Item, Piece, ReadJob};
-use super::meta::{Kind, Stat, open_file_at, stat_fd};
+use super::meta::{Kind, Stat, file_clock, open_file_at, stat_fd};
 use super::owners::OwnerNames;
 use super::{data_regions, xattrs_fd};
 use crate::buffers::Buffers;
@@ -102,7 +102,7 @@ impl ReadContext<'_> {
     }
 
     fn read(&self, job: &ReadJob, data: &mut Vec<u8>) -> io::Result<FileDone> {
-        let looked_at = job.as_of.unwrap_or_else(Time::now);
+        let looked_at = job.as_of.unwrap_or_else(file_clock);
         let file = open_file_at(job.dir.fd.as_fd(), &job.name)?;
         let stat = stat_fd(file.as_fd())?;
         if stat.kind != Kind::File {

@@ -2,7 +2,7 @@
 
 use super::btrfs::{Delta, ROOT_INO, STUB_INO, is_btrfs};
 use super::items::{Batch, Change, DirEnd, InodeKey, Item, Leaf, OpenDir, Sink};
-use super::meta::{Kind, Stat, open_dir_at, readlink_at, stat_at};
+use super::meta::{Kind, Stat, file_clock, open_dir_at, readlink_at, stat_at};
 use super::names::{Name, read_names, read_names_and_inodes};
 use super::overlay::{Overlay, Overlays, SnapshotView};
 use super::read::{ReadContext, entry_of, flags_of, stamp_of};
@@ -183,7 +183,7 @@ impl<'a, S: Sink> Walk<'a, S> {
         };
         let parent =
             Arc::new(OpenDir { fd: OwnedFd::from(std::fs::File::open(parent).map_err(io)?), path: parent.to_owned() });
-        let looked_at = Time::now();
+        let looked_at = file_clock();
         let stat = stat_at(parent.fd.as_fd(), &name).map_err(io)?;
         let place = Place::live(region_of(root), stat.dev);
         // A root has no name in the format, and nothing is remembered of it: only of what it contains.
@@ -194,7 +194,7 @@ impl<'a, S: Sink> Walk<'a, S> {
     /// What is read in place of what lies at `self.path`.
     fn overlaid(&mut self, overlay: &'a Overlay, shown: &CStr, is_root: bool, depth: usize) -> Result<()> {
         let snapshot = overlay.snapshot.as_ref();
-        let looked_at = snapshot.map_or_else(Time::now, |snapshot| snapshot.taken);
+        let looked_at = snapshot.map_or_else(file_clock, |snapshot| snapshot.taken);
         let stat = match stat_at(overlay.dir.fd.as_fd(), &overlay.name) {
             Ok(stat) => stat,
             Err(error) => return self.fail(Error::io("read", self.path.clone(), error)),
@@ -288,7 +288,7 @@ impl<'a, S: Sink> Walk<'a, S> {
             let error = io::Error::other("folders are nested too deeply");
             return self.fail(Error::io("read", self.path.clone(), error));
         }
-        let looked_at = place.snapshot.map_or_else(Time::now, |snapshot| snapshot.taken);
+        let looked_at = place.snapshot.map_or_else(file_clock, |snapshot| snapshot.taken);
         let opened = open_dir_at(at.dir.fd.as_fd(), at.name);
         let read = opened.and_then(|fd| {
             let xattrs = xattrs_fd(fd.as_fd())?;
@@ -359,7 +359,7 @@ impl<'a, S: Sink> Walk<'a, S> {
                 _ => is_moved = true,
             }
         }
-        let looked_at = here.snapshot.map_or_else(Time::now, |snapshot| snapshot.taken);
+        let looked_at = here.snapshot.map_or_else(file_clock, |snapshot| snapshot.taken);
         let stat = match stat_at(dir.fd.as_fd(), name) {
             Ok(stat) => stat,
             // Removed since the folder was read: as if it had never been there.

@@ -2,7 +2,7 @@
 
 use super::btrfs::{ChangedRanges, Places};
 use super::items::{Batch, Change, FileDone, InodeKey, Item, Piece, ReadJob, Sink};
-use super::meta::{Kind, Stat, open_file_at, stat_fd};
+use super::meta::{Kind, Stat, file_clock, open_file_at, stat_fd};
 use super::read::{path_of, read_full, regions_of};
 use super::recut::{Changed, Outcome, Part, Recut, recut};
 use super::shares::Shared;
@@ -175,7 +175,7 @@ impl<'a, S: Sink> Walk<'a, S> {
 
     /// Opens a file, which must still be one. When it was looked at is that time of the snapshot in which it is.
     fn open(&self, job: &ReadJob) -> io::Result<(File, Stat, Time)> {
-        let looked_at = job.as_of.unwrap_or_else(Time::now);
+        let looked_at = job.as_of.unwrap_or_else(file_clock);
         let file = open_file_at(job.dir.fd.as_fd(), &job.name)?;
         let stat = stat_fd(file.as_fd())?;
         if stat.kind == Kind::File {

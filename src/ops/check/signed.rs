@@ -135,7 +135,7 @@ pub(in crate::ops) fn snapshots(
         }
         progress.advance(1, 0);
     }
-    found.sort_by_key(|s| (s.cover.started, s.id));
+    found.sort_by_key(|s| (s.cover.started, s.cover.sequence, s.id));
     Ok(found)
 }
 

@@ -120,7 +120,7 @@ pub fn rebuild_state(
             newest.insert(snapshot.manifest.roots.iter().map(|root| &root.path[..]).collect(), snapshot);
         }
         let mut newest: Vec<&Snapshot> = newest.into_values().collect();
-        newest.sort_by_key(|snapshot| (snapshot.head.cover.started, snapshot.head.id));
+        newest.sort_by_key(|snapshot| (snapshot.head.cover.started, snapshot.head.cover.sequence, snapshot.head.id));
         for snapshot in &newest {
             remember_past(state, &snapshot.head, &snapshot.manifest)?;
             report.parents.push(snapshot.head.id);

@@ -68,7 +68,7 @@ fn heads(context: &Context, repo: &Repository, filter: &SnapshotFilter, ids: &[S
         bad.extend(listing.bad);
     }
     all.retain(|head| filter.matches_host(&head.cover.host));
-    all.sort_by_key(|head| (head.cover.started, head.id));
+    all.sort_by_key(|head| (head.cover.started, head.cover.sequence, head.id));
     let latest = all.last().map(|head| head.id);
     if !ids.is_empty() {
         let wanted = |id: &String| id.to_ascii_lowercase();
