@@ -57,7 +57,7 @@ fn what_was_named_is_entered() {
             assert_eq!(fs::read_to_string(target.join("named/below/b")).unwrap(), "below/b", "{what}");
             assert!(!target.join("other/c").exists(), "{what}");
             let nested: Vec<PathBuf> = ["named", "other"].map(|name| target.join(name)).to_vec();
-            nested.iter().filter(|path| !fs::remove_dir_all(path).is_ok()).for_each(|path| fs.delete(path));
+            nested.iter().filter(|path| fs::remove_dir_all(path).is_err()).for_each(|path| fs.delete(path));
             fs::remove_dir_all(&target).unwrap();
         }
     }
