@@ -22,7 +22,6 @@ mod btrfs_backup;
 mod btrfs_caps;
 mod btrfs_cases;
 mod btrfs_delta;
-mod btrfs_figures;
 mod btrfs_history;
 mod btrfs_history_ops;
 mod btrfs_kill;

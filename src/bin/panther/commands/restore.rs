@@ -23,7 +23,9 @@ use std::path::PathBuf;
 
 SNAPSHOT alone restores everything below the target with its full path; SNAPSHOT:PATH restores what is in
 that folder, or that one file, into the target itself. On a Btrfs, subvolumes, inode flags and compression
-properties come back, and equal content shares its room; elsewhere it is said what could not be kept. Exit code 3: something could not be restored.")]
+properties come back, and equal content shares its room; elsewhere it is said what could not be kept. A restore
+that was stopped goes on with --overwrite: what is there is compared with the snapshot by its content, and only what differs is
+fetched. Exit code 3: something could not be restored.")]
 pub struct Options {
     /// The snapshot (its id, a beginning of it, or latest), and maybe a path in it
     #[arg(value_name = "SNAPSHOT[:PATH]")]
@@ -48,9 +50,12 @@ pub struct Options {
     /// Write nothing, only say what would be done
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Read what was restored again and compare; believe no size and time of files that are there already
+    /// Read what was restored again and compare
     #[arg(long)]
     verify: bool,
+    /// Of files that are there already, believe those with the right size and time instead of comparing their content
+    #[arg(long, conflicts_with = "verify")]
+    believe_times: bool,
     /// Owners by number, even if this machine has their names
     #[arg(long)]
     numeric_ids: bool,
@@ -82,19 +87,18 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let snapshot = open::snapshot(context, &repo, &statements, &wanted, &filter)?;
     let state = open::synced_state(context, &repo, &statements)?;
     let restore_options = RestoreOptions {
-        path: path.as_deref().map(absolute),
-        target: options.target.clone(),
         excludes: ExcludeOptions { patterns: options.exclude.clone(), ..ExcludeOptions::default() },
         includes: options.include.clone(),
         delete: options.delete,
         dry_run: options.dry_run,
         verify: options.verify,
+        believe_times: options.believe_times,
         overwrite: options.overwrite,
         owners,
         no_xattrs: options.no_xattrs,
         sparse: options.sparse,
         reflink: !options.no_reflink,
-        threads: 0,
+        ..RestoreOptions::new(path.as_deref().map(absolute), options.target.clone())
     };
     let done = restore(&repo, &state, &snapshot, &restore_options, &context.ui)?;
     open::warn_of_oddities(context, &repo);
