@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod backup;
+mod carried;
 pub mod check;
 pub mod compare;
 pub mod copy;
@@ -10,6 +11,7 @@ pub mod database;
 pub mod doctor;
 pub mod drill;
 pub mod forget;
+pub mod import;
 pub mod keys;
 pub mod list;
 pub mod local_snapshots;

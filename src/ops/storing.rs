@@ -3,10 +3,13 @@
 use crate::error::{Error, Result};
 use crate::format::header::Kind;
 use crate::format::name::Name;
+use crate::format::snapshot::Manifest;
+use crate::format::time::Time;
 use crate::id::ObjectId;
 use crate::ops::backup::{DATA_PACK_BYTES, TREE_PACK_BYTES};
 use crate::repo::Repository;
 use crate::repo::dedup::Dedup;
+use crate::repo::snapshots::SnapshotHead;
 use crate::repo::statements::Statements;
 use crate::repo::writer::{BlobWriter, DEFAULT_LEVEL, WriteOptions, WriteStats, with_writer};
 use crate::seal::Signer;
@@ -73,6 +76,22 @@ impl Storing<'_> {
         Err(Error::Usage(
             "packs were condemned while this ran: run it again, what is stored is not stored twice".into(),
         ))
+    }
+}
+
+impl Storing<'_> {
+    /// Writes a manifest that rests on what was stored, after a last look, and remembers it; with the times at which its backup was started and finished,
+    /// and its host.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it breaks a rule of the format; as [`Storing::last_look`]; [`Error::Store`], [`Error::State`].
+    pub fn write(&self, manifest: &Manifest, times: (Time, Time), host: &str) -> Result<SnapshotHead> {
+        Manifest::decode(&manifest.encode()).map_err(|e| Error::format("the new manifest", e))?;
+        self.last_look()?;
+        let chain = self.repo.heads(self.signer.writer(), self.state, self.statements)?.snapshots;
+        let head = self.repo.write_snapshot_of(self.signer, &chain, times, host, manifest)?;
+        self.state.see(&self.repo.config().repo, &[(head.id, head.writer.clone())])?;
+        Ok(head)
     }
 }
 

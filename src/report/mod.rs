@@ -9,6 +9,7 @@ pub mod cost;
 pub mod doctor;
 pub mod drill;
 pub mod forget;
+pub mod import;
 pub mod json;
 pub mod keys;
 pub mod local_snapshots;

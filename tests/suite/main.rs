@@ -66,6 +66,8 @@ mod forget_cli;
 mod format_laws;
 mod generations;
 mod golden;
+mod import_kit;
+mod import_restic;
 mod index_scale;
 mod interrupt;
 mod metrics;

@@ -2,8 +2,9 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    alerts, audit, backup, check, config, copy, cost, doctor, drill, forget, init, key, ls, metrics, pin, prune,
-    rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats, status, try_it, undelete, usage,
+    alerts, audit, backup, check, config, copy, cost, doctor, drill, forget, import, init, key, ls, metrics, pin,
+    prune, rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats, status, try_it, undelete,
+    usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -146,6 +147,9 @@ pub enum Command {
     RebuildState(Box<rebuild_state::Options>),
     /// Copy snapshots into another repository
     Copy(Box<copy::Options>),
+    /// Import the snapshots of another program's repository
+    #[command(subcommand)]
+    Import(import::Import),
     /// Drop paths from snapshots that are there
     Rewrite(Box<rewrite::Options>),
     /// Look whether everything that a backup or a restore needs is as it should be
@@ -196,6 +200,7 @@ impl Command {
             Self::RebuildState(_) => "rebuild-state",
             Self::Stats(_) => "stats",
             Self::Copy(_) => "copy",
+            Self::Import(import) => import.name(),
             Self::Rewrite(_) => "rewrite",
             Self::Doctor(_) => "doctor",
             Self::Cost(_) => "cost",

@@ -1,21 +1,16 @@
 //! Content of one repository as content of another: files are cut and named anew by the other's secrets, so that they meet what its own backups store.
 
-use crate::chunk::Chunker;
 use crate::error::{Error, FormatError, Result};
-use crate::format::cbor::Dec;
 use crate::format::content::{ContentRoot, ListOf, Record};
 use crate::format::entry::{Entry, Node, decode_stream_raw};
 use crate::format::header::BlobKind;
 use crate::format::limits;
-use crate::format::time::Time;
-use crate::id::BlobId;
 use crate::keys::Keyring;
 use crate::ops::Progress;
-use crate::repo::content::{ContentBuilder, Trees};
+use crate::ops::carried::{Cut, Made, Memory, small};
 use crate::repo::directory::DirectoryBuilder;
 use crate::repo::reader::{BlobReader, describe};
 use crate::repo::writer::BlobWriter;
-use crate::state::dirs::{DirChange, DirKey, DirView, RecordBuilder, Stamp};
 
 /// So many records of a file are read together.
 const WINDOW_RECORDS: usize = 256;
@@ -27,20 +22,11 @@ pub(super) struct Copier<'a> {
     pub from: &'a BlobReader<'a>,
     /// The target's.
     pub keys: &'a Keyring,
-    /// What was copied before, by the source's content; of runs that came to their end, or as far as they came.
-    pub known: &'a DirView,
+    /// What was copied before, by the source's content.
+    pub memory: Memory<'a>,
     pub progress: &'a dyn Progress,
     /// Bytes of content that were read.
     pub read_bytes: u64,
-}
-
-/// Content that is being cut.
-struct Cut<'c> {
-    chunker: &'c Chunker,
-    list: ContentBuilder,
-    data: Vec<u8>,
-    /// Bytes of `data` that are cut already.
-    done: usize,
 }
 
 impl Copier<'_> {
@@ -52,7 +38,7 @@ impl Copier<'_> {
         let node = match &entry.node {
             Node::Dir(root) => Node::Dir(self.directory(root, depth + 1, out)?),
             Node::File(root) => self.file(root, entry.size_bytes(), out)?,
-            Node::Inline(bytes) => self.small(bytes.clone(), out)?,
+            Node::Inline(bytes) => small(bytes.clone(), self.keys, out)?,
             other => other.clone(),
         };
         if !matches!(node, Node::Dir(_)) {
@@ -68,7 +54,8 @@ impl Copier<'_> {
         if depth > limits::DIRECTORY_DEPTH {
             return Err(Error::format("a folder", FormatError::Invalid("its folders are nested too deep")));
         }
-        if let Some(Node::Dir(known)) = self.recall(root, ListOf::Directory, out)? {
+        let made = self.made(root, ListOf::Directory);
+        if let Some((Node::Dir(known), _)) = self.memory.recall(&made, out)? {
             return Ok(known);
         }
         let mut parts = Vec::new();
@@ -96,7 +83,7 @@ impl Copier<'_> {
             }
         }
         let new = builder.finish(self.keys, out)?;
-        self.remember(root, ListOf::Directory, Node::Dir(new.clone()), out)?;
+        self.memory.remember(&made, Node::Dir(new.clone()), None, out)?;
         Ok(new)
     }
 
@@ -108,7 +95,10 @@ impl Copier<'_> {
         let (mut segments, mut bytes) = (Vec::new(), 0);
         for entry in entries {
             let Node::File(root) = &entry.node else { continue };
-            if root.depth > 0 || bytes + root.len_bytes() > ANNOUNCED_BYTES || self.is_known(root)? {
+            if root.depth > 0
+                || bytes + root.len_bytes() > ANNOUNCED_BYTES
+                || self.memory.has(&self.made(root, ListOf::File))?
+            {
                 continue;
             }
             bytes += root.len_bytes();
@@ -135,11 +125,11 @@ impl Copier<'_> {
         if root.records.is_empty() {
             return Ok(Node::File(ContentRoot::default()));
         }
-        if let Some(known) = self.recall(root, ListOf::File, out)? {
+        let made = self.made(root, ListOf::File);
+        if let Some((known, _)) = self.memory.recall(&made, out)? {
             return Ok(known);
         }
-        let mut records = Vec::new();
-        let mut cut = Cut { chunker: self.keys.chunker(), list: ContentBuilder::default(), data: Vec::new(), done: 0 };
+        let (mut records, mut cut) = (Vec::new(), Cut::new(self.keys, Vec::new()));
         let inline_max_bytes = u64::from(self.keys.chunker().params().inline_max_bytes);
         let is_sparse = root.depth > 0 || root.records.iter().any(Record::is_hole);
         if size_bytes <= inline_max_bytes && !is_sparse {
@@ -156,20 +146,9 @@ impl Copier<'_> {
             if records.len() >= WINDOW_RECORDS { self.window(&mut records, &mut cut, out) } else { Ok(()) }
         })?;
         self.window(&mut records, &mut cut, out)?;
-        cut.end(self.keys, out)?;
-        let new = Node::File(cut.list.finish(&mut Trees { keys: self.keys, writer: out, file: None })?);
-        self.remember(root, ListOf::File, new.clone(), out)?;
+        let new = Node::File(cut.finish(out)?);
+        self.memory.remember(&made, new.clone(), None, out)?;
         Ok(new)
-    }
-
-    /// Content that was in its entry: the target may have another bound for that.
-    fn small(&mut self, bytes: Vec<u8>, out: &mut BlobWriter<'_>) -> Result<Node> {
-        if bytes.len() as u64 <= u64::from(self.keys.chunker().params().inline_max_bytes) {
-            return Ok(Node::Inline(bytes));
-        }
-        let mut cut = Cut { chunker: self.keys.chunker(), list: ContentBuilder::default(), data: bytes, done: 0 };
-        cut.end(self.keys, out)?;
-        Ok(Node::File(cut.list.finish(&mut Trees { keys: self.keys, writer: out, file: None })?))
     }
 
     fn window(&mut self, records: &mut Vec<Record>, cut: &mut Cut<'_>, out: &mut BlobWriter<'_>) -> Result<()> {
@@ -183,117 +162,21 @@ impl Copier<'_> {
         }
         for record in records.drain(..) {
             if record.is_hole() {
-                // What follows a hole is cut by itself (spec 5.1).
-                cut.end(self.keys, out)?;
-                cut.list.push(record, &mut Trees { keys: self.keys, writer: out, file: None })?;
+                cut.hole(record.len_bytes, out)?;
                 continue;
             }
             let blob = self.from.blob(BlobKind::Data, &record.id, record.len_bytes)?;
             self.read_bytes += record.len_bytes;
-            cut.data.extend_from_slice(&blob);
-            cut.go_on(self.keys, out)?;
+            cut.add(&blob, out)?;
         }
         Ok(())
     }
 
-    fn key(&self, root: &ContentRoot, of: ListOf) -> (DirKey, Vec<u8>) {
+    fn made(&self, root: &ContentRoot, of: ListOf) -> Made {
         let mut bytes = Vec::new();
         root.records.iter().for_each(|record| record.encode(&mut bytes));
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.from.repo().keys().repo().0).update(&[u8::from(of == ListOf::File), root.depth]);
-        let hash = *hasher.update(&bytes).finalize().as_bytes();
-        let word = |at: usize| hash[at..at + 8].try_into().map_or(0, u64::from_le_bytes);
-        (DirKey { region: region_of(self.from), ino: word(0) }, hash[8..].to_vec())
-    }
-
-    fn is_known(&self, root: &ContentRoot) -> Result<bool> {
-        let (key, name) = self.key(root, ListOf::File);
-        Ok(self.known.child(key, &name)?.is_some())
-    }
-
-    /// What the target has for content of the source that was copied before.
-    fn recall(&self, root: &ContentRoot, of: ListOf, out: &BlobWriter<'_>) -> Result<Option<Node>> {
-        let (key, name) = self.key(root, of);
-        let Some((_, child)) = self.known.child(key, &name)? else { return Ok(None) };
-        let Ok(entry) = Entry::decode(&mut Dec::new(&child.entry), false) else { return Ok(None) };
-        // Packs of the target were condemned since, or are gone.
-        if child.doubtful {
-            let Node::File(new) = &entry.node else { return Ok(None) };
-            // Of a folder, or a long list, nobody can say quickly that all of it is still there.
-            if new.depth > 0 {
-                return Ok(None);
-            }
-            for record in new.records.iter().filter(|record| !record.is_hole()) {
-                if !out.knows(&record.id)? {
-                    return Ok(None);
-                }
-            }
-        }
-        Ok(Some(entry.node))
-    }
-
-    /// Writes down what the target has for content of the source; it comes to hold when all of it is stored.
-    fn remember(&self, root: &ContentRoot, of: ListOf, node: Node, out: &BlobWriter<'_>) -> Result<()> {
-        let (key, name) = self.key(root, of);
-        let entry = Entry {
-            name: vec![b'x'],
-            node,
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            user: None,
-            group: None,
-            mtime: Time::default(),
-            btime: None,
-            xattrs: Vec::new(),
-            link: None,
-            flags: 0,
-            boundary: None,
-        };
-        let stamp = Stamp { ino: 0, size_bytes: 0, mtime: Time::default(), ctime: Time::default() };
-        let mut record = RecordBuilder::default();
-        record.push(&name, &stamp, &entry.encode_onto(Vec::new()), None);
-        out.note(DirChange::Put { key: key.record(&name), children: record.take(), needs: out.mark() })
-    }
-}
-
-/// Under which region it is remembered what was copied from a repository.
-fn region_of(from: &BlobReader<'_>) -> u64 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"copy").update(&from.repo().keys().repo().0);
-    hasher.finalize().as_bytes().first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b))
-}
-
-impl Cut<'_> {
-    /// Cuts as long as what is there decides where.
-    fn go_on(&mut self, keys: &Keyring, out: &mut BlobWriter<'_>) -> Result<()> {
-        while self.data.len() - self.done >= self.chunker.max_bytes() {
-            self.one(keys, out)?;
-        }
-        if self.done > 0 {
-            self.data.drain(..self.done);
-            self.done = 0;
-        }
-        Ok(())
-    }
-
-    /// Cuts the rest: the region ends here.
-    fn end(&mut self, keys: &Keyring, out: &mut BlobWriter<'_>) -> Result<()> {
-        while self.done < self.data.len() {
-            self.one(keys, out)?;
-        }
-        self.data.clear();
-        self.done = 0;
-        Ok(())
-    }
-
-    fn one(&mut self, keys: &Keyring, out: &mut BlobWriter<'_>) -> Result<()> {
-        let rest = &self.data[self.done..];
-        let bytes = &rest[..self.chunker.cut(rest)];
-        let id: BlobId = keys.blob_id(BlobKind::Data, bytes);
-        out.add(BlobKind::Data, id, bytes)?;
-        let record = Record { id, len_bytes: bytes.len() as u64 };
-        self.done += bytes.len();
-        self.list.push(record, &mut Trees { keys, writer: out, file: None })
+        *hasher.update(&bytes).finalize().as_bytes()
     }
 }

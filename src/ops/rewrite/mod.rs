@@ -255,11 +255,8 @@ impl Work<'_> {
             result.new = Some(same.head.id);
             return Ok(result);
         }
-        storing.last_look()?;
-        let chain = self.repo.heads(writer, self.state, self.statements)?.snapshots;
-        let times = (snapshot.head.cover.started, snapshot.head.cover.finished);
-        let head = self.repo.write_snapshot_of(&signer, &chain, times, &snapshot.head.cover.host, &manifest)?;
-        self.state.see(&self.repo.config().repo, &[(head.id, head.writer.clone())])?;
+        let cover = &snapshot.head.cover;
+        let head = storing.write(&manifest, (cover.started, cover.finished), &cover.host)?;
         result.new = Some(head.id);
         Ok(result)
     }

@@ -10,6 +10,7 @@ pub mod cost;
 pub mod doctor;
 pub mod drill;
 pub mod forget;
+pub mod import;
 pub mod init;
 pub mod key;
 pub mod ls;
@@ -77,6 +78,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Pin(options) => pin::run(options, true, context),
         Command::Unpin(options) => pin::run(options, false, context),
         Command::Copy(options) => copy::run(options, context),
+        Command::Import(import) => import::run(import, context),
         Command::Stats(options) => stats::run(options, context),
         Command::RebuildState(options) => rebuild_state::run(options, context),
         Command::Repair(repair) => repair::run(repair, context),
