@@ -69,6 +69,7 @@ mod fuzz_bodies;
 mod fuzz_corpus;
 mod generations;
 mod golden;
+mod guided;
 mod index_scale;
 mod interrupt;
 mod metrics;
