@@ -90,7 +90,7 @@ pub fn snapshot<'s>(asker: &Asker<'_>, all: &'s [Snapshot], context: &Context) -
             match answer {
                 "m" if older > 0 => Some(usize::MAX),
                 _ if answer.len() < 4 => None,
-                _ => of_host.iter().position(|snapshot| is_it(snapshot)),
+                _ => of_host.iter().position(is_it),
             }
         };
         match of_host.get(asker.choice(&question, "1", shown, by_name)?) {
