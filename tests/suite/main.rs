@@ -18,6 +18,7 @@ mod b2_security;
 mod b2_store;
 mod b2_weather;
 mod backup;
+mod book;
 mod btrfs_backup;
 mod btrfs_caps;
 mod btrfs_cases;

@@ -24,7 +24,7 @@ const BATCH_FILES: usize = 4_096;
 /// A blob of zeros of this length becomes a hole. Others have no holes, but long runs of zeros where there were some.
 const HOLE_BYTES: usize = 512 << 10;
 /// Content of so many files with several names is remembered; that of others is read for each name, and stored once all the same.
-const SEVERAL_MOST: usize = 1 << 16;
+const SEVERAL_MOST: usize = 1 << 14;
 
 /// Makes entries of nodes.
 pub(super) struct Importer<'a> {
@@ -161,7 +161,7 @@ impl Importer<'_> {
         if let Some((known, _)) = self.memory.recall(&made, out)? {
             return Ok(known);
         }
-        if let ([id], true) = (ids, ids.len() == 1)
+        if let [id] = ids
             && let Some(bytes) = ready.get(id).filter(|bytes| !is_hole(bytes))
         {
             self.read_bytes += bytes.len() as u64;

@@ -143,6 +143,8 @@ struct Here<'a> {
     statements: Statements,
     by_origin: HashMap<Foreign, ObjectId>,
     is_writer: bool,
+    /// Of a writer, the snapshots that it has.
+    own: HashSet<ObjectId>,
 }
 
 impl<'a> Here<'a> {
@@ -150,7 +152,12 @@ impl<'a> Here<'a> {
         let statements = to.repo.statements()?;
         let (_, by_origin) = origins(to.repo, &statements)?;
         let is_writer = to.repo.keys().role() == Role::Writer;
-        Ok(Self { to, source: RepoId(from.id().0), statements, by_origin, is_writer })
+        let mut own = HashSet::new();
+        if is_writer {
+            let names = to.repo.snapshot_names(Some(to.repo.keys().signer(None)?.writer()))?;
+            own.extend(names.iter().filter_map(crate::format::name::Name::id));
+        }
+        Ok(Self { to, source: RepoId(from.id().0), statements, by_origin, is_writer, own })
     }
 
     fn name(&self, id: &Id) -> Vec<u8> {
@@ -162,9 +169,7 @@ impl<'a> Here<'a> {
             return Ok(self.by_origin.get(&(self.source, ObjectId(id.0))).copied());
         }
         let noted = self.to.state.note(&self.name(id))?.and_then(|bytes| ObjectId::from_slice(&bytes));
-        let Some(noted) = noted.filter(|new| !self.statements.forgotten.contains(new)) else { return Ok(None) };
-        let names = self.to.repo.snapshot_names(Some(self.to.repo.keys().signer(None)?.writer()))?;
-        Ok(names.iter().any(|name| name.id() == Some(noted)).then_some(noted))
+        Ok(noted.filter(|new| self.own.contains(new) && !self.statements.forgotten.contains(new)))
     }
 
     fn note(&mut self, id: &Id, new: Option<ObjectId>) -> Result<()> {
