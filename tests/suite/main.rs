@@ -64,8 +64,12 @@ mod floors;
 mod forget;
 mod forget_cli;
 mod format_laws;
+#[path = "../../fuzz/bodies/mod.rs"]
+mod fuzz_bodies;
+mod fuzz_corpus;
 mod generations;
 mod golden;
+mod guided;
 mod index_scale;
 mod interrupt;
 mod metrics;

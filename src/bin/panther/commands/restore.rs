@@ -3,20 +3,23 @@
 use super::Outcome;
 use crate::cli::Filter;
 use crate::context::Context;
+use crate::guide::ask;
+use crate::guide::restore_guided;
 use crate::open;
-use panther::Result;
 use panther::ops::Progress as _;
 use panther::ops::list::absolute;
 use panther::ops::restore::{RestoreOptions, restore};
 use panther::report::restore::{Body, text};
 use panther::source::ExcludeOptions;
 use panther::target::OwnerMap;
+use panther::{Error, Result};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Options of `restore`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  panther restore                  (on a terminal: asks for all that it needs, shows what it will do, asks once more)
   panther -r REPO restore latest --target restored
   panther -r REPO restore 1a2b3c4d:/home/me/Documents --target Documents
   panther -r REPO restore latest --host web --target / --include /etc/nginx --dry-run
@@ -28,11 +31,11 @@ that was stopped goes on with --overwrite: what is there is compared with the sn
 fetched. Exit code 3: something could not be restored.")]
 pub struct Options {
     /// The snapshot (its id, a beginning of it, or latest), and maybe a path in it
-    #[arg(value_name = "SNAPSHOT[:PATH]")]
-    snapshot: OsString,
+    #[arg(value_name = "SNAPSHOT[:PATH]", requires = "target")]
+    snapshot: Option<OsString>,
     /// Where to; made if need be
-    #[arg(short, long, value_name = "DIR")]
-    target: PathBuf,
+    #[arg(short, long, value_name = "DIR", requires = "snapshot")]
+    target: Option<PathBuf>,
     #[command(flatten)]
     filter: Filter,
     /// Restore only what matches this pattern
@@ -78,15 +81,30 @@ pub struct Options {
 
 /// Restores.
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
-    let (wanted, path) = open::snapshot_and_path(&options.snapshot)?;
+    let (Some(wanted), Some(target)) = (&options.snapshot, &options.target) else {
+        if !context.globals.json && ask::is_possible() {
+            return restore_guided(&how(options, None, PathBuf::new())?, context);
+        }
+        let what = "restore what, and where to? Give SNAPSHOT[:PATH] and --target DIR; on a terminal, without either, you are asked";
+        return Err(Error::Usage(what.into()));
+    };
+    let (wanted, path) = open::snapshot_and_path(wanted)?;
     let filter = options.filter.make()?;
-    let owners = owners(options)?;
+    let restore_options = how(options, path.as_deref().map(absolute), target.clone())?;
     let (repo, _) = open::repository(context)?;
     repo.keys().need_reader("restore")?;
     let statements = repo.statements_for_reading(|error| context.ui.warn(&open::with_causes(error)))?;
     let snapshot = open::snapshot(context, &repo, &statements, &wanted, &filter)?;
     let state = open::synced_state(context, &repo, &statements)?;
-    let restore_options = RestoreOptions {
+    let done = restore(&repo, &state, &snapshot, &restore_options, &context.ui)?;
+    open::warn_of_oddities(context, &repo);
+    let id = snapshot.head.id;
+    context.report(Body { snapshot: id, report: &done }, || text(id, &done))?;
+    Ok(if done.incomplete { Outcome::Incomplete } else { Outcome::Complete })
+}
+
+fn how(options: &Options, path: Option<Vec<u8>>, target: PathBuf) -> Result<RestoreOptions> {
+    Ok(RestoreOptions {
         excludes: ExcludeOptions { patterns: options.exclude.clone(), ..ExcludeOptions::default() },
         includes: options.include.clone(),
         delete: options.delete,
@@ -94,17 +112,12 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         verify: options.verify,
         believe_times: options.believe_times,
         overwrite: options.overwrite,
-        owners,
+        owners: owners(options)?,
         no_xattrs: options.no_xattrs,
         sparse: options.sparse,
         reflink: !options.no_reflink,
-        ..RestoreOptions::new(path.as_deref().map(absolute), options.target.clone())
-    };
-    let done = restore(&repo, &state, &snapshot, &restore_options, &context.ui)?;
-    open::warn_of_oddities(context, &repo);
-    let id = snapshot.head.id;
-    context.report(Body { snapshot: id, report: &done }, || text(id, &done))?;
-    Ok(if done.incomplete { Outcome::Incomplete } else { Outcome::Complete })
+        ..RestoreOptions::new(path, target)
+    })
 }
 
 fn owners(options: &Options) -> Result<OwnerMap> {
