@@ -32,6 +32,8 @@ in
     data = "/dev/disk/by-id/nvme-Micron_2450_MTFDKBA1T0TFK_21323158A6C3";
   };
 
+  # The page of all hosts takes a look at each of their snapshots.
+  services.panther.statusPage.onCalendar = "*-*-* 0/4:00";
   services.panther.backups.nightly = {
     onCalendar = "21:30";
     delay = "45min";

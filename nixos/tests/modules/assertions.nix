@@ -119,6 +119,12 @@ in
   testNoCalendar = refused "ovh" { panther.snapshots.onCalendar = "now and then"; } [
     "is none of the forms"
   ];
+  testNoCalendarOfThePage = refused "ovh" { services.panther.statusPage.onCalendar = "at times"; } [
+    "services.panther.statusPage.onCalendar = “at times”"
+  ];
+  testNoCalendarOfADrill = refused "zephyrus" {
+    services.panther.backups.nightly.drill.onCalendar = force "full moon";
+  } [ "services.panther.backups.nightly: drill.onCalendar = “full moon”" ];
   testNoApplicationKey = refused "ovh" { services.panther.b2KeyFile = force null; } [
     "there is no application key"
   ];

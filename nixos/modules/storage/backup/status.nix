@@ -35,6 +35,9 @@ in
   };
 
   config = lib.mkIf (cfg.enable && status.enable) {
+    assertions = lib.optional (!(panther.calendar.isCalendar status.onCalendar)) (
+      panther.options.refuse "services.panther.statusPage.onCalendar = “${status.onCalendar}” is none of the forms that panther reads (docs/retention.md): hourly, daily, Sun 04:00, *:0/15, …."
+    );
     systemd.services.panther-status = {
       description = "Page of the states of panther's units";
       path = cfg.scriptPath;
@@ -70,7 +73,7 @@ in
         respond @others 403
         root * ${status.folder}
         header Cache-Control "no-store"
-        header Content-Security-Policy "default-src 'none'; style-src 'unsafe-inline'"
+        header Content-Security-Policy "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
         file_server
       '';
     };
