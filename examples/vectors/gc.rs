@@ -49,6 +49,7 @@ pub fn all(out: &mut Out) {
         ("revoked", "it revokes only", only(4)),
         ("pinned", "it pins only", only(5)),
         ("manifests", "it keeps manifests only", only(6)),
+        ("records", "it has drill records only", only(0).with(8, "records", V::A(vec![b(*b"{}"), b(*b"{\"a\":1}")]))),
         ("no-grace", "packs that may be removed at once", full.clone().but(1, time(1_760_000_000, 0))),
         ("key-unknown", "an unknown key is ignored", only(3).with(7, "", t("later"))),
         ("key-unknown-alone", "it says something only to newer programs", only(0).with(7, "", t("later"))),
@@ -98,6 +99,13 @@ pub fn all(out: &mut Out) {
             "a manifest under a writer name that breaks the rule",
             full.clone().but(6, manifests(&[("Yoga", b"an object")])),
             "invalid",
+        ),
+        ("records-empty", "an empty array of drill records", only(0).with(8, "records", V::A(vec![])), "invalid"),
+        (
+            "records-long",
+            "a drill record of 65,537 bytes",
+            only(0).with(8, "records", V::A(vec![b([0; 65_537])])),
+            "limit",
         ),
         ("revoked-empty", "an empty array of revoked writers", full.clone().but(4, V::A(vec![])), "invalid"),
         (

@@ -48,9 +48,10 @@
           }
         }/bin/${name}";
       };
-      monitors = pkgs.writeText "monitors.json" (
-        builtins.toJSON (
-          lib.concatMap (h: h.config.panther.monitoring.monitors) (
+      # The same for all hosts: thresholds are by class, and what is a host's own is in its configuration.
+      monitorArguments = lib.head (
+        lib.unique (
+          map (h: h.config.panther.monitoring.monitorArguments) (
             lib.attrValues inputs.self.nixosConfigurations
           )
         )
@@ -89,19 +90,14 @@
       };
 
       apps = {
-        # All monitors as JSON, or into Datadog with DD_API_KEY and DD_APP_KEY in the environment.
+        # The monitors as JSON, or into Datadog with DD_API_KEY and DD_APP_KEY in the environment.
         datadog-monitors = program "datadog-monitors" [ self'.packages.panther pkgs.jq pkgs.curl ] ''
-          all=$(panther alerts --datadog | jq -s 'add' - ${monitors})
+          all=$(panther ${lib.escapeShellArgs monitorArguments})
           if [ "''${1:-}" != --push ]; then
             printf '%s\n' "$all"
             exit
           fi
-          site=''${DD_SITE:-datadoghq.eu}
-          jq -c '.[]' <<<"$all" | while read -r monitor; do
-            printf 'header = "DD-API-KEY: %s"\nheader = "DD-APPLICATION-KEY: %s"\n' "$DD_API_KEY" "$DD_APP_KEY" |
-              curl --fail --silent --show-error --config - -H 'Content-Type: application/json' \
-                --data-binary "$monitor" --output /dev/null "https://api.$site/api/v1/monitor"
-          done
+          bash ${../scripts}/datadog-monitors.sh <<<"$all"
         '';
         restore-system = program "restore-system" [
           self'.packages.panther

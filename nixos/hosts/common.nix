@@ -15,11 +15,10 @@ in
     b2KeyFile = "/var/lib/opnix/secrets/b2-key";
     b2ReadKeyFile = "/var/lib/opnix/secrets/b2-read-key";
     alerts.webhookFile = "/var/lib/opnix/secrets/slack-webhook";
-    metrics.tags = [ "host:${host}" ];
-
     backups.nightly = {
       repository = "b2://hbohlen-panther/fleet";
       inherit (config.panther.fleet.${host}) role budgetDollars;
+      audit.onCalendar = "Mon 06:30";
       sources = panther.subvolumes.backedUp config.panther.storage.subvolumes;
       exclude = [
         "/home/*/.cache"

@@ -15,7 +15,10 @@ gauge() {
     shift 2
     tags=$(IFS=,; printf '%s' "$*")
     dogstatsd "panther.$name:$value|g|#${PANTHER_TAGS:+$PANTHER_TAGS${tags:+,}}$tags"
-    for label in "$@"; do
+    local -a all=()
+    IFS=, read -r -a all <<<"${PANTHER_TAGS:-}"
+    for label in "${all[@]}" "$@"; do
+        [[ $label == *:* ]] || continue
         labels+="${labels:+,}${label%%:*}=\"${label#*:}\""
     done
     PROMETHEUS_LINES+="panther_${name//./_}${labels:+{$labels\}} $value"$'\n'

@@ -28,14 +28,14 @@ esac
 printf 'finished=%s\nexit=%s\nresult=%s\nsuccess=%s\n' "$now" "$code" "${SERVICE_RESULT:-success}" "$success" >"$file.new"
 mv "$file.new" "$file"
 
-ok=0
-[ "$code" != 0 ] || ok=1
-gauge unit.success "$ok" "unit:$PANTHER_JOB"
+case $code in
+0) status=0 ;;
+3) status=1 ;;
+*) status=2 ;;
+esac
+gauge unit.status "$status" "unit:$PANTHER_JOB"
+gauge unit.success "$((status == 0))" "unit:$PANTHER_JOB"
 gauge unit.exit_code "$code" "unit:$PANTHER_JOB"
 gauge unit.finished_seconds "$now" "unit:$PANTHER_JOB"
-case $code in
-0) service_check "$PANTHER_JOB" 0 ;;
-3) service_check "$PANTHER_JOB" 1 ;;
-*) service_check "$PANTHER_JOB" 2 ;;
-esac
+service_check "$PANTHER_JOB" "$status"
 write_prometheus "unit-$PANTHER_JOB"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes index.html and status.json into STATUS_FOLDER from what record.sh wrote down.   STATUS_HOST  PANTHER_STATE
+# Writes units.html and units.json into STATUS_FOLDER from what record.sh wrote down.   STATUS_HOST  PANTHER_STATE
 set -euo pipefail
 now=$(date +%s)
 escape() { sed 's/&/\&amp;/g; s/</\&lt;/g; s/>/\&gt;/g; s/"/\&quot;/g' <<<"$1"; }
@@ -28,7 +28,7 @@ for file in "$PANTHER_STATE"/jobs/*; do
 done
 [ -n "$rows" ] || { rows='<tr class="warn"><td colspan="4">Nothing has run yet.</td></tr>' worst=warn; }
 name=$(escape "$STATUS_HOST")
-cat >"$STATUS_FOLDER/index.html.new" <<HTML
+cat >"$STATUS_FOLDER/units.html.new" <<HTML
 <!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="300">
 <title>$name: backups $worst</title>
@@ -37,8 +37,8 @@ th,td{text-align:left;padding:.4rem .6rem;border-bottom:1px solid #ccc}.good td:
 </head><body><h1>$name</h1>
 <table><thead><tr><th>Job</th><th>State</th><th>Last run</th><th>Last success</th></tr></thead><tbody>
 $rows</tbody></table>
-<p>Written $(date -d "@$now" '+%Y-%m-%d %H:%M %Z').</p></body></html>
+<p><a href="index.html">The backups</a>. Written $(date -d "@$now" '+%Y-%m-%d %H:%M %Z').</p></body></html>
 HTML
-printf '{"host":"%s","written":%s,"state":"%s","jobs":[%s]}\n' "$STATUS_HOST" "$now" "$worst" "$json" >"$STATUS_FOLDER/status.json.new"
-mv "$STATUS_FOLDER/index.html.new" "$STATUS_FOLDER/index.html"
-mv "$STATUS_FOLDER/status.json.new" "$STATUS_FOLDER/status.json"
+printf '{"host":"%s","written":%s,"state":"%s","jobs":[%s]}\n' "$STATUS_HOST" "$now" "$worst" "$json" >"$STATUS_FOLDER/units.json.new"
+mv "$STATUS_FOLDER/units.html.new" "$STATUS_FOLDER/units.html"
+mv "$STATUS_FOLDER/units.json.new" "$STATUS_FOLDER/units.json"

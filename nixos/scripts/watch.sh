@@ -1,12 +1,9 @@
 #!/usr/bin/env bash
-# What should have happened: ages of the last successes and of the newest snapshots, their number, room on the disks. Sends figures;
-# exit code 1 where something is too old or too full, with a line that says what.
+# What should have happened: ages of the last successes and of the newest snapshots, their number, room on the disks. Exit code 1 where something
+# is too old or too full, with a line that says what: told of without anybody's agent. The same as figures: `panther metrics`.
 #   WATCH_JOBS  lines of JOB SECONDS      WATCH_SNAPSHOTS  lines of FOLDER       WATCH_SNAPSHOT_AGE_SECONDS  WATCH_SNAPSHOT_LIMIT
-#   WATCH_POOLS  lines of POOL FOLDER     WATCH_FULL_PERCENT (90)
+#   WATCH_FULL  lines of FOLDER, of each file system one     WATCH_FULL_PERCENT (90)
 set -euo pipefail
-here=$(dirname "$(readlink -f "$0")")
-# shellcheck source=nixos/scripts/metrics.sh
-. "$here/metrics.sh"
 now=$(date +%s)
 bad=0
 complain() {
@@ -28,21 +25,16 @@ while read -r job limit; do
         what="succeeded last"
     fi
     age=$((now - success))
-    gauge backup.age_seconds "$age" "job:$job"
     [ "$age" -le "$limit" ] || complain "$job: $what $((age / 3600)) h ago; the limit is $((limit / 3600)) h"
 done <<<"${WATCH_JOBS:-}"
 
-oldest_newest=0
-over=0
 while read -r folder; do
     [ -n "$folder" ] || continue
     names=$(find "${folder%/}/.panther" -mindepth 1 -maxdepth 1 -type d -regextype posix-extended \
         -regex '.*/[0-9]{8}T[0-9]{6}Z(-[A-Za-z0-9._-]+)?(\.[0-9]+)?' -printf '%f\n' 2>/dev/null | sort || true)
     count=$(grep -c . <<<"$names" || true)
     newest=$(tail -n 1 <<<"$names")
-    gauge snapshot.count "$count" "subvolume:$folder"
     if [ "$count" -gt "${WATCH_SNAPSHOT_LIMIT:-1000}" ]; then
-        over=$((over + count - WATCH_SNAPSHOT_LIMIT))
         complain "$folder: $count local snapshots; the retention keeps at most ${WATCH_SNAPSHOT_LIMIT}"
     fi
     if [ -z "$newest" ]; then
@@ -52,20 +44,13 @@ while read -r folder; do
         t=${newest:0:15}
         age=$((now - $(date -u -d "${t:0:8} ${t:9:2}:${t:11:2}:${t:13:2}" +%s)))
     fi
-    [ "$age" -le "$oldest_newest" ] || oldest_newest=$age
     [ "$age" -le "${WATCH_SNAPSHOT_AGE_SECONDS:-86400}" ] || complain "$folder: the newest local snapshot is $((age / 60)) min old"
 done <<<"${WATCH_SNAPSHOTS:-}"
-if [ -n "${WATCH_SNAPSHOTS:-}" ]; then
-    gauge snapshot.age_seconds "$oldest_newest"
-    gauge snapshot.over_limit "$over"
-fi
 
-while read -r pool folder; do
-    [ -n "$pool" ] || continue
+while read -r folder; do
+    [ -n "$folder" ] || continue
     percent=$(df --output=pcent "$folder" | tail -n 1 | tr -dc 0-9)
-    gauge storage.used_ratio "$(awk -v p="$percent" 'BEGIN { printf "%.2f", p / 100 }')" "pool:$pool"
     [ "$percent" -le "${WATCH_FULL_PERCENT:-90}" ] || complain "$folder is $percent % full"
-done <<<"${WATCH_POOLS:-}"
+done <<<"${WATCH_FULL:-}"
 
-write_prometheus watch
 exit "$bad"

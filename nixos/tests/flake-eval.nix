@@ -16,30 +16,23 @@ let
   };
   packages =
     system:
-    lib.genAttrs [
-      "bash"
-      "coreutils"
-      "gawk"
-      "gnugrep"
-      "util-linux"
-      "btrfs-progs"
-      "e2fsprogs"
-      "curl"
-      "diffutils"
-      "systemd"
-      "jq"
-      "python3"
-      "cargo"
-      "rustc"
-      "clippy"
-      "rustfmt"
-      "just"
-      "nix-unit"
-      "nixfmt"
-      "deadnix"
-      "shellcheck"
-      "actionlint"
-    ] fakePackage
+    lib.genAttrs (
+      import ./packages.nix
+      ++ [
+        "jq"
+        "python3"
+        "cargo"
+        "rustc"
+        "clippy"
+        "rustfmt"
+        "just"
+        "nix-unit"
+        "nixfmt"
+        "deadnix"
+        "shellcheck"
+        "actionlint"
+      ]
+    ) fakePackage
     // {
       inherit lib system;
       stdenv.hostPlatform = { inherit system; };

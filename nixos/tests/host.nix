@@ -16,30 +16,17 @@ let
   };
 
   # Where panther and everything else would be installed.
-  pkgs =
-    lib.genAttrs [
-      "bash"
-      "coreutils"
-      "gawk"
-      "gnugrep"
-      "util-linux"
-      "btrfs-progs"
-      "e2fsprogs"
-      "curl"
-      "diffutils"
-      "systemd"
-    ] (_: "/usr")
-    // {
-      runtimeShell = "/bin/bash";
-      panther = {
-        type = "derivation";
-        name = "panther";
-        outPath = "/opt/panther";
-      };
-      runCommand =
-        name: _: _:
-        "/nix/store/not-built-here-${name}";
+  pkgs = lib.genAttrs (import ./packages.nix) (_: "/usr") // {
+    runtimeShell = "/bin/bash";
+    panther = {
+      type = "derivation";
+      name = "panther";
+      outPath = "/opt/panther";
     };
+    runCommand =
+      name: _: _:
+      "/nix/store/not-built-here-${name}";
+  };
 
   diskoModule =
     if diskoPath == "" then

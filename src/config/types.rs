@@ -304,7 +304,7 @@ pub struct Budget {
     /// A backup that would make the month cost more than this is not made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_month_dollars: Option<Dollars>,
-    /// Whether checks, drills and prune keep to the downloads that cost nothing.
+    /// Whether checks, drills and prune keep to the downloads that cost nothing, where --egress-budget does not say otherwise; without it they do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub free_egress_only: Option<bool>,
 }

@@ -41,6 +41,8 @@ pub struct Gc {
     pub pinned: Vec<ObjectId>,
     /// Manifests of forgotten snapshots, whole objects with their writers' names, so that these can be brought back.
     pub manifests: Vec<(WriterName, Vec<u8>)>,
+    /// What restores for practice came to: JSON, each.
+    pub records: Vec<Vec<u8>>,
 }
 
 impl Gc {
@@ -51,6 +53,7 @@ impl Gc {
             && self.revoked.is_empty()
             && self.pinned.is_empty()
             && self.manifests.is_empty()
+            && self.records.is_empty()
     }
 
     /// The plaintext of the box. It must say something: a decoder refuses it otherwise.
@@ -61,7 +64,8 @@ impl Gc {
                 + usize::from(!self.forgotten.is_empty())
                 + usize::from(!self.revoked.is_empty())
                 + usize::from(!self.pinned.is_empty())
-                + usize::from(!self.manifests.is_empty()),
+                + usize::from(!self.manifests.is_empty())
+                + usize::from(!self.records.is_empty()),
         );
         e.uint(0);
         self.created.encode(&mut e);
@@ -100,6 +104,11 @@ impl Gc {
                 e.bytes(manifest);
             }
         }
+        if !self.records.is_empty() {
+            e.uint(8);
+            e.array(self.records.len());
+            self.records.iter().for_each(|record| e.bytes(record));
+        }
         e.done()
     }
 
@@ -110,7 +119,7 @@ impl Gc {
     pub fn decode(plaintext: &[u8]) -> Result<Self, FormatError> {
         let most = limits::INDEX_BYTES / 32;
         let (mut created, mut not_before, mut packs, mut forgotten, mut revoked) = (None, None, None, None, None);
-        let (mut pinned, mut manifests) = (None, None);
+        let (mut pinned, mut manifests, mut records) = (None, None, None);
         let mut is_later = false;
         let mut d = Dec::new(plaintext);
         d.map(|d, key| {
@@ -126,6 +135,10 @@ impl Gc {
                 4 => revoked = Some(d.list("revoked writers", most, decode_revoked)?),
                 5 => pinned = Some(d.ids("pinned snapshots", most, ObjectId)?),
                 6 => manifests = Some(d.list("manifests", most, decode_manifest)?),
+                8 => {
+                    records =
+                        Some(d.list("records", most, |d| Ok(d.bytes("a record", limits::RECORD_BYTES)?.to_vec()))?);
+                }
                 _ => {
                     is_later = true;
                     return Ok(false);
@@ -152,7 +165,8 @@ impl Gc {
         let empty = empty(&forgotten)
             || empty(&pinned)
             || revoked.as_ref().is_some_and(Vec::is_empty)
-            || manifests.as_ref().is_some_and(Vec::is_empty);
+            || manifests.as_ref().is_some_and(Vec::is_empty)
+            || records.as_ref().is_some_and(Vec::is_empty);
         let gc = Self {
             created,
             condemned,
@@ -160,6 +174,7 @@ impl Gc {
             revoked: revoked.unwrap_or_default(),
             pinned: pinned.unwrap_or_default(),
             manifests: manifests.unwrap_or_default(),
+            records: records.unwrap_or_default(),
         };
         if !ordered || empty || (gc.is_empty() && !is_later) {
             return Err(FormatError::Invalid("a gc object says nothing, or not in order"));

@@ -18,6 +18,8 @@ pub const TOC_BYTES: u64 = 32 << 20;
 pub const INDEX_BYTES: u64 = 64 << 20;
 /// A manifest.
 pub const MANIFEST_BYTES: u64 = 16 << 20;
+/// A drill record.
+pub const RECORD_BYTES: u64 = 64 << 10;
 /// Packs in one index object.
 pub const INDEX_PACKS: u64 = 65_536;
 /// A certificate.

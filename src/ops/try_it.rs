@@ -1,5 +1,6 @@
 //! `try`: a folder is backed up twice, restored and compared, to see what that takes.
 
+use crate::cost::PriceList;
 use crate::error::{Error, Result, StoreError};
 use crate::format::name::Name;
 use crate::format::time::Time;
@@ -17,22 +18,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Backblaze B2's prices, as they were on [`b2::PRICES_OF`].
-pub mod b2 {
-    /// The day.
-    pub const PRICES_OF: &str = "2026-05-01";
-    /// US dollars for 10^12 bytes kept for a month of 30 days.
-    pub const TERABYTE_MONTH_USD: f64 = 6.95;
-    /// So many bytes cost nothing.
-    pub const FREE_BYTES: u64 = 10_000_000_000;
-
-    /// What keeping so many bytes costs a month, in US dollars.
-    #[allow(clippy::cast_precision_loss)]
-    pub fn month_usd(stored_bytes: u64) -> f64 {
-        stored_bytes.saturating_sub(FREE_BYTES) as f64 / 1e12 * TERABYTE_MONTH_USD
-    }
-}
-
 /// What to try.
 #[derive(Clone, Debug)]
 pub struct TryOptions {
@@ -46,6 +31,8 @@ pub struct TryOptions {
     pub host: String,
     /// zstd level.
     pub level: i32,
+    /// What Backblaze B2 asks for today.
+    pub prices: PriceList,
 }
 
 /// What it took.
@@ -76,7 +63,7 @@ pub struct TryReport {
     /// What the store would cost at Backblaze B2.
     pub b2_month_usd: f64,
     /// The day of the prices.
-    pub b2_prices_of: &'static str,
+    pub b2_prices_of: String,
     /// Where the repository was kept, if it was.
     pub kept: Option<String>,
 }
@@ -135,8 +122,8 @@ pub fn try_it(repo: &Repository, state: &State, options: &TryOptions, progress: 
         restore_secs,
         comparison,
         skipped_owners: restored.skipped_owners,
-        b2_month_usd: b2::month_usd(stored_bytes),
-        b2_prices_of: b2::PRICES_OF,
+        b2_month_usd: options.prices.month(stored_bytes.saturating_sub(options.prices.free_stored_bytes)).as_f64(),
+        b2_prices_of: options.prices.from.date().to_string(),
         kept: None,
     })
 }
@@ -181,12 +168,6 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn prices() {
-        assert!(b2::month_usd(b2::FREE_BYTES).abs() < f64::EPSILON);
-        assert!((b2::month_usd(b2::FREE_BYTES + 1_000_000_000_000) - 6.95).abs() < 1e-9);
-    }
-
-    #[test]
     fn patterns_match_one_path() {
         let path = PathBuf::from("/a b/*[x]{y}!?\\");
         let options = ExcludeOptions { patterns: patterns(std::slice::from_ref(&path)).unwrap(), ..Default::default() };
@@ -214,6 +195,7 @@ mod tests {
                 skip: vec![source.join("skipped")],
                 host: "host".into(),
                 level: 3,
+                prices: crate::cost::PriceTable::b2().at(crate::cost::Day(0)).clone(),
             };
             let report = try_it(&repo, &state, &options, &Silent).unwrap();
             assert_eq!((report.files, report.source_bytes), (files, 300_000));

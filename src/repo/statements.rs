@@ -19,6 +19,8 @@ pub struct Statements {
     pub pinned: HashSet<ObjectId>,
     /// Revoked keys, each with what stays valid.
     pub revoked: HashMap<[u8; 32], HashSet<ObjectId>>,
+    /// What restores for practice came to: JSON, each as often as gc objects have it.
+    pub records: Vec<Vec<u8>>,
 }
 
 impl Statements {
@@ -35,6 +37,7 @@ impl Statements {
         }
         self.forgotten.extend(gc.forgotten);
         self.pinned.extend(gc.pinned);
+        self.records.extend(gc.records);
         for revoked in gc.revoked {
             let accepted: HashSet<ObjectId> = revoked.accepted.into_iter().collect();
             // Where several revoke a key, an object is valid only if each accepts it.

@@ -21,13 +21,25 @@ pub struct Body<'a> {
 /// For people.
 pub fn text(body: &Body<'_>) -> String {
     let record = body.record;
-    let what = if record.is_whole { "the whole snapshot" } else { "a sample" };
+    let what = match &record.subvolume {
+        _ if record.is_whole => "the whole snapshot".to_owned(),
+        Some(subvolume) => format!("all of {}, and a sample", text::message(subvolume)),
+        None => "a sample".to_owned(),
+    };
     let mut lines = vec![
         (
             "  restored",
             format!("{what}: {}, {}", units::things(record.files, "file", "files"), units::size(record.bytes)),
         ),
-        ("  compared", format!("{} with this machine's", units::things(record.compared_files, "file", "files"))),
+        (
+            "  compared",
+            format!(
+                "{} with the snapshot that was backed up; {} the same on this machine, {} changed since",
+                units::things(record.snapshot_files, "file", "files"),
+                units::count(record.live_files),
+                units::count(record.changed_files)
+            ),
+        ),
         (
             "  packs",
             format!(
@@ -40,7 +52,12 @@ pub fn text(body: &Body<'_>) -> String {
         ),
     ];
     for database in &record.databases {
-        let how = if database.is_good { "started and answered" } else { "does not start" };
+        let how = match (database.is_started, database.is_good) {
+            (true, true) => "restored, started, answered",
+            (true, false) => "does not start",
+            (false, true) => "restored",
+            (false, false) => "is missing",
+        };
         lines.push(("  database", format!("{} {how}", text::message(&database.name))));
     }
     let within = if record.recovery_secs <= record.objective_secs as f64 { "within" } else { "over" };

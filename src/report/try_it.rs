@@ -83,7 +83,7 @@ mod tests {
             comparison: Comparison { objects: 1234, ..Comparison::default() },
             skipped_owners: 0,
             b2_month_usd: 0.0,
-            b2_prices_of: "2026-05-01",
+            b2_prices_of: "2026-05-01".into(),
             kept: None,
         };
         let want = "\

@@ -11,37 +11,135 @@ use std::collections::BTreeSet;
 const RUNBOOK: &str = include_str!("../../docs/runbook.md");
 const MONITORING: &str = include_str!("../../docs/monitoring.md");
 
-/// What the vendor's page "Create a monitor" (API version 1) says of the fields that are used.
+/// What Datadog publishes of a monitor: its fields, those of its options and thresholds, and their types (the OpenAPI description in its public client
+/// libraries, datadog-api-client, API version 1: Monitor, MonitorOptions, MonitorThresholds, without what only the service writes).
 const SHAPE: &str = r#"{
   "type": "object",
-  "required": ["name", "type", "query", "message", "options"],
+  "required": ["type", "query"],
   "additionalProperties": false,
   "properties": {
     "name": { "type": "string", "minLength": 1 },
-    "type": { "enum": ["composite", "event alert", "log alert", "metric alert", "process alert", "query alert", "service check"] },
-    "query": { "type": "string", "pattern": "^(sum|min|max|avg)\\(last_[0-9]+[mhdw]\\):(sum|min|max|avg):[a-zA-Z][a-zA-Z0-9_.]*\\{[^}]*\\}( by \\{[a-z_,]+\\})?(\\.as_count\\(\\))? (>|<|>=|<=) -?[0-9.]+$" },
+    "type": { "enum": ["query alert", "service check"] },
+    "query": { "type": "string" },
     "message": { "type": "string", "minLength": 1 },
     "tags": { "type": "array", "items": { "type": "string" } },
     "priority": { "type": ["integer", "null"], "minimum": 1, "maximum": 5 },
+    "restricted_roles": { "type": ["array", "null"], "items": { "type": "string" } },
     "options": {
       "type": "object",
       "additionalProperties": false,
-      "required": ["thresholds"],
       "properties": {
-        "thresholds": {
-          "type": "object", "required": ["critical"], "additionalProperties": false,
-          "properties": { "critical": { "type": "number" }, "warning": { "type": "number" } }
-        },
+        "aggregation": { "type": "object" },
+        "enable_logs_sample": { "type": "boolean" },
+        "escalation_message": { "type": "string" },
+        "evaluation_delay": { "type": ["integer", "null"], "minimum": 0 },
+        "groupby_simple_monitor": { "type": "boolean" },
         "include_tags": { "type": "boolean" },
+        "locked": { "type": "boolean" },
+        "min_failure_duration": { "type": ["integer", "null"], "minimum": 0, "maximum": 7200 },
+        "min_location_failed": { "type": ["integer", "null"], "minimum": 1 },
+        "new_group_delay": { "type": ["integer", "null"], "minimum": 0 },
+        "new_host_delay": { "type": ["integer", "null"], "minimum": 0 },
+        "no_data_timeframe": { "type": ["integer", "null"] },
         "notify_audit": { "type": "boolean" },
         "notify_no_data": { "type": "boolean" },
-        "no_data_timeframe": { "type": "integer", "minimum": 2 },
         "renotify_interval": { "type": ["integer", "null"] },
-        "require_full_window": { "type": "boolean" }
+        "renotify_occurrences": { "type": ["integer", "null"] },
+        "renotify_statuses": { "type": ["array", "null"], "items": { "enum": ["alert", "warn", "no data"] } },
+        "require_full_window": { "type": "boolean" },
+        "silenced": { "type": "object" },
+        "synthetics_check_id": { "type": ["string", "null"] },
+        "threshold_windows": { "type": "object" },
+        "thresholds": {
+          "type": "object",
+          "additionalProperties": false,
+          "properties": {
+            "critical": { "type": "number" },
+            "critical_recovery": { "type": ["number", "null"] },
+            "ok": { "type": ["number", "null"] },
+            "unknown": { "type": ["number", "null"] },
+            "warning": { "type": ["number", "null"] },
+            "warning_recovery": { "type": ["number", "null"] }
+          }
+        },
+        "timeout_h": { "type": ["integer", "null"], "minimum": 0, "maximum": 24 },
+        "variables": { "type": "array" }
       }
     }
   }
 }"#;
+
+/// What is wrong with a metric query by the grammar that the same source gives: `time_aggr(time_window):space_aggr:metric{tags} [by {key}] operator #`.
+fn query_error(query: &str) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("{what}: {query}"));
+    let Some((time_aggregation, rest)) = query.split_once('(') else { return wrong("no time aggregation") };
+    if !["avg", "sum", "max", "min", "change", "pct_change"].contains(&time_aggregation) {
+        return wrong("time aggregation");
+    }
+    let Some((window, rest)) = rest.split_once("):") else { return wrong("no window") };
+    let is_window = match window.strip_prefix("last_").and_then(|w| Some((w.get(..w.len() - 1)?, w.chars().last()?))) {
+        Some((number, unit)) => match (number.parse::<u32>(), unit) {
+            (Ok(minutes), 'm') => (1..=10_080).contains(&minutes),
+            (Ok(hours), 'h') => (1..=168).contains(&hours),
+            (Ok(1), 'd' | 'w') => true,
+            _ => false,
+        },
+        None => false,
+    };
+    if !is_window {
+        return wrong("window");
+    }
+    let Some((space_aggregation, rest)) = rest.split_once(':') else { return wrong("no space aggregation") };
+    if !["avg", "sum", "min", "max"].contains(&space_aggregation) {
+        return wrong("space aggregation");
+    }
+    let Some((metric, rest)) = rest.split_once('{') else { return wrong("no scope") };
+    // Names of metrics: ASCII letters, digits, underscores, points; a letter first ("Metrics Submission").
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    if !metric.starts_with(|c: char| c.is_ascii_alphabetic()) || !metric.chars().all(is_name) || metric.len() > 200 {
+        return wrong("metric");
+    }
+    let Some((scope, rest)) = rest.split_once('}') else { return wrong("the scope does not end") };
+    let is_tag = |tag: &str| tag == "*" || (tag.contains(':') && !tag.contains(char::is_whitespace));
+    if !scope.split(',').all(is_tag) {
+        return wrong("scope");
+    }
+    let rest = match rest.strip_prefix(" by {") {
+        Some(by) => match by.split_once('}') {
+            Some((keys, rest)) if keys.split(',').all(|key| !key.is_empty() && key.chars().all(is_name)) => rest,
+            _ => return wrong("keys"),
+        },
+        None => rest,
+    };
+    let rest = rest.strip_prefix(".as_count()").unwrap_or(rest);
+    match rest.strip_prefix(' ').and_then(|rest| rest.split_once(' ')) {
+        Some((operator, number))
+            if ["<", "<=", ">", ">=", "==", "!="].contains(&operator) && number.parse::<f64>().is_ok() =>
+        {
+            Ok(())
+        }
+        _ => wrong("operator and number"),
+    }
+}
+
+#[test]
+fn queries_are_checked() {
+    assert_eq!(query_error("avg(last_5m):avg:system.load.1{env:pay,role:x} by {host} > 4.5"), Ok(()));
+    for wrong in [
+        "avg(last_5m):avg:system.load.1{env:pay} by {host}",
+        "mean(last_5m):avg:a{*} > 1",
+        "avg(last_2d):avg:a{*} > 1",
+        "avg(last_169h):avg:a{*} > 1",
+        "avg(last_5m):median:a{*} > 1",
+        "avg(last_5m):avg:1a{*} > 1",
+        "avg(last_5m):avg:a{} > 1",
+        "avg(last_5m):avg:a{*} by {} > 1",
+        "avg(last_5m):avg:a{*} => 1",
+        "avg(last_5m):avg:a{*} > many",
+    ] {
+        assert!(query_error(wrong).is_err(), "{wrong}");
+    }
+}
 
 #[test]
 fn datadogs_monitors_have_its_shape() {
@@ -55,6 +153,7 @@ fn datadogs_monitors_have_its_shape() {
         let errors: Vec<String> = shape.iter_errors(monitor).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(errors.is_empty(), "{errors:?} in {monitor}");
         assert!(names.insert(monitor["name"].as_str().unwrap()));
+        assert_eq!(query_error(monitor["query"].as_str().unwrap()), Ok(()));
         // The query's own limit is the critical one, and warning comes before it.
         let (query, thresholds) = (monitor["query"].as_str().unwrap(), &monitor["options"]["thresholds"]);
         let critical = thresholds["critical"].as_f64().unwrap();
@@ -135,7 +234,7 @@ fn every_alert_is_in_the_table_the_runbook_and_the_documentation() {
             assert_eq!(alert.judge(class, threshold.critical), threshold.warning.map_or(Grade::Ok, |_| Grade::Warning));
         }
     }
-    for metric in panther::report::metrics::ALL {
+    for metric in panther::report::metrics::ALL.iter().chain(panther::report::metrics::OF_UNITS) {
         assert!(MONITORING.contains(&format!("| `{}` | {} |", metric.name, metric.help)), "{}", metric.name);
     }
 }

@@ -1,12 +1,13 @@
 //! Each alert of the table is fired once, from figures that the real binary gives after a real cause. Time alone is made: the history is written as if it were longer ago.
 
 use crate::b2_kit::{BUCKET, fake};
+use crate::btrfs_kit::BtrfsLab;
 use crate::cli_common::{Run, Sandbox, document, run};
 use crate::common::noise;
 use crate::fake_b2::{FakeB2, KeySpec};
 use panther::config::types::HostClass;
 use panther::report::alerts::{ALERTS, Grade};
-use panther::report::metrics::{Facts, LocalNewest, by_name, gauges, prometheus};
+use panther::report::metrics::prometheus;
 use panther::state::runs::{RunRecord, Runs};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -79,7 +80,7 @@ impl Place {
 fn every_alert_fires_from_its_cause() {
     let place = Place::new();
     let mut seen = BTreeSet::new();
-    let mut expect = |place: &Place, names: &[&'static str]| {
+    let expect = |place: &Place, seen: &mut BTreeSet<&'static str>, names: &[&'static str]| {
         let firing = place.firing();
         for name in names {
             assert!(firing.contains(name), "{name} is silent: {firing:?}");
@@ -88,7 +89,7 @@ fn every_alert_fires_from_its_cause() {
     };
     // A month that costs more than planned.
     assert_eq!(place.run(&["backup"]).code, 0);
-    expect(&place, &["budget"]);
+    expect(&place, &mut seen, &["budget"]);
     // Nothing else is wrong, but for the disk of whoever runs this.
     let calm: BTreeSet<_> = place.firing().into_iter().filter(|name| !["budget", "disk-full"].contains(name)).collect();
     assert!(calm.is_empty(), "{calm:?}");
@@ -96,11 +97,11 @@ fn every_alert_fires_from_its_cause() {
     assert_eq!(place.run(&["check"]).code, 0);
     assert_eq!(place.run(&["drill", "--no-compare"]).code, 0);
     place.age(80);
-    expect(&place, &["backup-too-old", "recovery-point-missed", "check-too-old", "drill-too-old"]);
+    expect(&place, &mut seen, &["backup-too-old", "recovery-point-missed", "check-too-old", "drill-too-old"]);
     // The store is away.
     place.fake.refuse(true);
     assert_eq!(run(place.command(&["backup"]).env("PANTHER_TEST_B2_PATIENCE", "2")).code, 7);
-    expect(&place, &["backup-failed", "transfer-errors"]);
+    expect(&place, &mut seen, &["backup-failed", "transfer-errors"]);
     place.fake.refuse(false);
     // A pack is gone: the next backup sees it, a check and a drill, too.
     let packs: Vec<String> = place.fake.names(BUCKET).into_iter().filter(|name| name.contains("/packs/")).collect();
@@ -110,58 +111,97 @@ fn every_alert_fires_from_its_cause() {
     let drilled = place.run(&["drill", "--no-compare"]);
     assert_eq!(drilled.code, 4, "{}", drilled.err);
     assert_eq!(place.run(&["backup"]).code, 3);
-    expect(&place, &["verification-failed", "drill-failed", "backup-incomplete"]);
+    expect(&place, &mut seen, &["verification-failed", "drill-failed", "backup-incomplete"]);
     // What is no subvolume cannot be snapshotted.
     assert_ne!(place.run(&["snapshot", "create", "/proc"]).code, 0);
-    expect(&place, &["snapshot-failed"]);
+    expect(&place, &mut seen, &["snapshot-failed"]);
     // A manifest that cannot be read stays, whatever the policy says.
     let name = format!("home/writers/web/snapshots/{}", blake3::hash(b"no manifest").to_hex());
     place.fake.shadow(BUCKET, &name, b"no manifest");
     assert_eq!(place.run(&["forget", "--keep-last", "1"]).code, 4);
-    expect(&place, &["retention-violated"]);
-    // A small disk that is full, where one may be mounted; a subvolume's snapshots need Btrfs: both by their figures otherwise.
-    by_figures(&place, &mut seen);
+    expect(&place, &mut seen, &["retention-violated"]);
+    // A file system that is full, with what is backed up on it.
+    match full_disk(&place) {
+        Some(_mounted) => expect(&place, &mut seen, &["disk-full"]),
+        None => drop(seen.insert("disk-full")),
+    }
+    // A subvolume whose newest local snapshot is old.
+    match old_snapshot(&place) {
+        Some(_lab) => expect(&place, &mut seen, &["snapshot-too-old"]),
+        None => drop(seen.insert("snapshot-too-old")),
+    }
+    // What the units of the NixOS modules tell: one that failed, a subvolume without its attributes.
+    by_scripts(&place, &mut seen);
     let all: BTreeSet<&str> = ALERTS.iter().map(|alert| alert.name).collect();
     assert_eq!(seen, all);
 }
 
-/// The two that need a file system of their own: from the sizes that the kernel gives of a real one, and from the time of a snapshot.
-fn by_figures(place: &Place, seen: &mut BTreeSet<&'static str>) {
-    let room = small_disk(place);
-    let disks = [panther::report::metrics::Disk { path: "/small".into(), free_bytes: room.0, total_bytes: room.1 }];
-    let local = [LocalNewest { subvolume: "/home".into(), taken_secs: 1_000_000, count: 3 }];
-    let facts = Facts {
-        now_secs: 1_000_000 + 30 * 86_400,
-        host: "h",
-        repository: "r",
-        class: HostClass::Server,
-        recovery_point_secs: 1,
-        recovery_time_secs: 1,
-        budget_dollars: None,
-        runs: &[],
-        disks: &disks,
-        local: &local,
-    };
-    for name in ["disk-full", "snapshot-too-old"] {
-        let alert = ALERTS.iter().find(|alert| alert.name == name).unwrap();
-        assert!(by_name(alert.metric).is_some());
-        let value = gauges(&facts).into_iter().find(|sample| sample.metric.name == alert.metric).unwrap().value;
-        assert_eq!(alert.judge(HostClass::Server, value), Grade::Critical, "{name}: {value}");
-        seen.insert(alert.name);
+/// A tmpfs, mounted until this is dropped.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
     }
 }
 
-/// Room and size of a tmpfs that is filled; of one that is made up where nothing may be mounted.
-fn small_disk(place: &Place) -> (u64, u64) {
-    let folder: PathBuf = place.sandbox.path("small");
-    std::fs::create_dir(&folder).unwrap();
+/// Mounts a small file system over the source and fills it; nothing, and a line that says so, where nothing may be mounted.
+fn full_disk(place: &Place) -> Option<Mounted> {
+    let folder: PathBuf = place.sandbox.path("source");
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1M", "none"]).arg(&folder).output();
     if !mounted.is_ok_and(|done| done.status.success()) {
-        println!("no file system may be mounted here: the figures of a full one are made up");
-        return (10, 1_000);
+        println!("skipped: disk-full: no file system may be mounted here");
+        return None;
     }
-    std::fs::write(folder.join("full"), vec![1; 1_000_000]).unwrap();
-    let room = rustix::fs::statvfs(&folder).unwrap();
-    assert!(Command::new("umount").arg(&folder).status().unwrap().success());
-    (room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize)
+    let mounted = Mounted(folder);
+    std::fs::write(mounted.0.join("full"), vec![1; 1_000_000]).unwrap();
+    Some(mounted)
+}
+
+/// A subvolume with a snapshot as `panther snapshot create` names them, made when the clock said 2020; the profile looks at it from now on.
+fn old_snapshot(place: &Place) -> Option<BtrfsLab> {
+    let Some(lab) = BtrfsLab::new() else {
+        println!("skipped: snapshot-too-old");
+        return None;
+    };
+    let home = lab.subvolume("home");
+    std::fs::create_dir(home.join(".panther")).unwrap();
+    lab.snapshot(&home, "home/.panther/20200101T000000Z", true);
+    let config = std::fs::read_to_string(place.sandbox.path("panther.toml")).unwrap();
+    let more = format!("snapshots = {{ subvolumes = [\"{}\"] }}\n", home.display());
+    place.sandbox.write("panther.toml", config + &more);
+    Some(lab)
+}
+
+/// Runs the scripts of the modules' units, which write their figures into a folder for Prometheus.
+fn by_scripts(place: &Place, seen: &mut BTreeSet<&'static str>) {
+    let scripts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("nixos/scripts");
+    let figures = place.sandbox.path("figures");
+    std::fs::create_dir(&figures).unwrap();
+    let run = |script: &str, more: &[(&str, &str)]| {
+        let mut command = Command::new("bash");
+        command.arg(scripts.join(script)).env("PANTHER_STATE", place.sandbox.path("units"));
+        command.env("PANTHER_PROMETHEUS", &figures).envs(more.iter().copied()).output().unwrap();
+    };
+    // As systemd calls it after a run that could not read its credentials.
+    let ended = [
+        ("SERVICE_RESULT", "exit-code"),
+        ("EXIT_CODE", "exited"),
+        ("EXIT_STATUS", "243"),
+        ("PANTHER_JOB", "backup-nightly"),
+    ];
+    run("record.sh", &ended);
+    run("attributes.sh", &[("PANTHER_ATTRIBUTES", "/no/such/subvolume C -"), ("PANTHER_JOB", "attributes")]);
+    let text: String = std::fs::read_dir(&figures)
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    for (name, grade) in [("unit-failed", Grade::Critical), ("attributes-wrong", Grade::Warning)] {
+        let alert = ALERTS.iter().find(|alert| alert.name == name).unwrap();
+        let metric = prometheus::name(alert.metric);
+        let line = text.lines().find(|line| line.starts_with(&metric)).unwrap_or_else(|| panic!("{metric}: {text}"));
+        let value: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+        assert_eq!(alert.judge(HostClass::Server, value), grade, "{line}");
+        seen.insert(alert.name);
+    }
 }

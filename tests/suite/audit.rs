@@ -50,4 +50,22 @@ fn gaps_are_named() {
     assert!(text.starts_with("Coverage") && text.contains("NEVER BACKED UP") && text.contains(" gaps\n"), "{text}");
     // Without sources nobody knows what should be.
     assert_eq!(sandbox.run(&["audit"]).code, 2);
+    // A writer cannot read snapshots: it goes by what this machine remembers of its runs.
+    sandbox.write("web", "another one");
+    sandbox.ok(&["key", "add", "--role", "writer", "--writer", "web", "--new-password-file", "web"]);
+    let by_writer = || {
+        let mut command = sandbox.bare();
+        command.env_remove("PANTHER_REPOSITORY").env_remove("PANTHER_STATE_DIR");
+        command.env("PANTHER_CONFIG", sandbox.path("panther.toml")).env("PANTHER_PASSWORD_FILE", sandbox.path("web"));
+        run(command.args(["audit", "--json"]))
+    };
+    let said = by_writer();
+    assert_eq!(said.code, 3, "{}", said.err);
+    let by_history = document(&said.out);
+    for name in ["one", "two", "three"] {
+        let path = format!("{here}/{name}");
+        assert_eq!(line(&by_history, &path)["coverage"], line(&found, &path)["coverage"], "{name}");
+    }
+    sandbox.ok(&["backup", "three"]);
+    assert_eq!(line(&document(&by_writer().out), &format!("{here}/three"))["coverage"], "covered");
 }

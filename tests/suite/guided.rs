@@ -5,84 +5,9 @@ use crate::cli_common::{PASSWORD, Sandbox, run};
 use crate::common::noise;
 use crate::fake_b2::{FakeB2, KeySpec};
 use crate::generations::manifest::Manifest;
+use crate::terminal::Terminal;
 use std::fs;
-use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
-
-/// A program in a terminal, and whoever sits there.
-struct Terminal {
-    child: Child,
-    keyboard: ChildStdin,
-    screen: Receiver<Vec<u8>>,
-    /// What was shown and not looked at yet.
-    shown: String,
-    all: String,
-}
-
-impl Terminal {
-    /// `script` makes the terminal.
-    fn new(command: &Command) -> Self {
-        let words: Vec<_> = [command.get_program()].into_iter().chain(command.get_args()).collect();
-        let line = shell_words::join(words.iter().map(|word| word.to_str().unwrap()));
-        let mut script = Command::new("script");
-        script.args(["-qfec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        script.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        script.env("TERM", "xterm").env("SHELL", "/bin/sh").current_dir(command.get_current_dir().unwrap());
-        let mut child = script.spawn().unwrap();
-        let (keyboard, mut out) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let (send, screen) = channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(read @ 1..) = out.read(&mut buffer) {
-                if send.send(buffer[..read].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, keyboard, screen, shown: String::new(), all: String::new() }
-    }
-
-    /// Waits until it shows `text`.
-    fn see(&mut self, text: &str) {
-        let end = Instant::now() + Duration::from_secs(120);
-        while !self.shown.contains(text) {
-            match self.screen.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(bytes) => {
-                    let more = String::from_utf8_lossy(&bytes);
-                    self.shown += &more;
-                    self.all += &more;
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    panic!("“{text}” does not come:\n{}", self.all)
-                }
-            }
-        }
-        let at = self.shown.find(text).unwrap() + text.len();
-        self.shown.drain(..at);
-    }
-
-    fn type_in(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
-        self.keyboard.flush().unwrap();
-    }
-
-    /// Waits for a question and answers it.
-    fn answer(&mut self, question: &str, answer: &str) {
-        self.see(question);
-        self.type_in(&format!("{answer}\n"));
-    }
-
-    /// The exit code.
-    fn end(mut self) -> (i32, String) {
-        drop(self.keyboard);
-        while let Ok(bytes) = self.screen.recv_timeout(Duration::from_secs(120)) {
-            self.all += &String::from_utf8_lossy(&bytes);
-        }
-        (self.child.wait().unwrap().code().unwrap_or(-1), self.all)
-    }
-}
+use std::process::Command;
 
 /// A repository in the fake with a snapshot of two machines each, and what the sheet and the account say.
 struct Disaster {
@@ -96,8 +21,7 @@ struct Disaster {
 
 impl Disaster {
     fn new() -> Option<Self> {
-        if Command::new("script").arg("--version").output().is_err() {
-            println!("skipped: there is no `script`, of util-linux, to make a terminal");
+        if !Terminal::is_there() {
             return None;
         }
         let fake = fake();

@@ -1,5 +1,24 @@
 # Heavy development laptop, two NVMe disks. The admin's machine: it checks, forgets, prunes and drills for all five.
-{ ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  drill = host: tag: [
+    "drill"
+    "--host"
+    host
+    "--tag"
+    tag
+  ];
+  # That of profiles/storage/with-databases.nix.
+  starts = [
+    "--start-postgresql"
+    "${pkgs.postgresql_16}/bin"
+  ];
+in
 {
   imports = [
     ../common.nix
@@ -13,10 +32,26 @@
     data = "/dev/disk/by-id/nvme-Micron_2450_MTFDKBA1T0TFK_21323158A6C3";
   };
 
+  # The page of all hosts takes a look at each of their snapshots.
+  services.panther.statusPage.onCalendar = "*-*-* 0/4:00";
   services.panther.backups.nightly = {
     onCalendar = "21:30";
     delay = "45min";
     check.onCalendar = "Sun 20:30";
+    drill = {
+      onCalendar = "*-*-05 20:30";
+      # Each host by itself; and the databases, one at a time, with a PostgreSQL that must start on them.
+      arguments =
+        map (
+          host:
+          drill host "nightly"
+          ++ lib.optionals (lib.elem host [
+            "hetzner"
+            "contabo"
+          ]) starts
+        ) (lib.attrNames config.panther.fleet)
+        ++ [ (drill "hetzner" "databases" ++ starts) ];
+    };
     prune.enable = true;
     forget = {
       onCalendar = "Sat 20:30";

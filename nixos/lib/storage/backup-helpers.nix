@@ -4,23 +4,12 @@ let
   inherit (lib)
     attrNames
     attrValues
-    concatMap
     concatStringsSep
     filter
     foldl'
-    isString
     optional
-    optionals
     unique
     ;
-
-  # Backblaze's price list from 2026-05-01: dollars for a terabyte (10^12 bytes) in 30 days, and what is free.
-  prices = {
-    "2026-05-01" = {
-      dollarsPerTB30Days = 6.95;
-      freeGB = 10;
-    };
-  };
 
   # A B2 repository's parts: "b2://BUCKET/PREFIX" -> { bucket, prefix }; null for a folder.
   parseRepository =
@@ -42,16 +31,7 @@ let
   ];
 in
 {
-  inherit prices parseRepository;
-
-  # What a store of so many gigabytes (10^9 bytes) costs in 30 days.
-  dollarsPerMonth =
-    gigabytes:
-    let
-      p = prices."2026-05-01";
-      billed = lib.max 0 (gigabytes - p.freeGB);
-    in
-    billed * p.dollarsPerTB30Days / 1000;
+  inherit parseRepository;
 
   # A secret that the evaluation can see is in the store, and the store is readable by everybody.
   isInStore = path: path != null && lib.any (d: lib.hasPrefix "${d}/" (toString path)) storeDirs;
@@ -122,31 +102,4 @@ in
       snapshot
     ]
     ++ extra;
-
-  # `--database KIND=FOLDER,KEY=VALUE…` for each, with values in quotes where they hold a comma.
-  databaseArguments =
-    databases:
-    let
-      quote =
-        v:
-        if lib.hasInfix "," v || lib.hasInfix "\"" v then
-          "\"${lib.replaceStrings [ "\"" ] [ "\\\"" ] v}\""
-        else
-          v;
-      pair = d: k: optionals (isString (d.${k} or null)) [ "${k}=${quote d.${k}}" ];
-      one =
-        d:
-        concatStringsSep "," (
-          [ "${d.kind}=${d.folder}" ]
-          ++ concatMap (pair d) [
-            "name"
-            "client"
-            "timeout"
-          ]
-        );
-    in
-    concatMap (d: [
-      "--database"
-      (one d)
-    ]) databases;
 }

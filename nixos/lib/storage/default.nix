@@ -4,12 +4,14 @@
 let
   self = {
     calendar = import ./calendar.nix { inherit lib; };
+    options = import ./option-helpers.nix { inherit lib; };
     toml = import ./toml.nix { inherit lib; };
     hardware = import ./hardware-profiles.nix { inherit lib; };
     selectors = import ./profile-selectors.nix {
       inherit lib;
       inherit (self) hardware;
     };
+    profiles = import ./profile-helpers.nix { inherit lib; };
     subvolumes = import ./subvolumes.nix { inherit lib; };
     disko = import ./disko-layout.nix {
       inherit lib;
@@ -23,7 +25,6 @@ let
       inherit lib;
       inherit (self) calendar;
     };
-    monitoring = import ./monitoring-helpers.nix { inherit lib; };
   };
 in
 self

@@ -1,24 +1,18 @@
 # Podman's storage on its own subvolume.
 { config, lib, ... }:
 let
+  panther = import ../../lib/storage { inherit lib; };
+  inherit (panther.options) oneOf;
   inherit (lib) mkOption types;
   cfg = config.panther.containers;
 in
 {
   options.panther.containers = {
     enable = lib.mkEnableOption "Podman with its storage on its own subvolume";
-    backup = mkOption {
-      type = types.enum [
-        "none"
-        "volumes"
-        "all"
-      ];
-      default = "none";
-      description = ''
-        What of it is backed up: nothing (images can be pulled again), the named volumes, or everything. What is left out is named
-        in the configuration, not forgotten.
-      '';
-    };
+    backup = oneOf [ "none" "volumes" "all" ] "none" ''
+      What of it is backed up: nothing (images can be pulled again), the named volumes, or everything. What is left out is named
+      in the configuration, not forgotten.
+    '';
     folder = mkOption {
       type = types.str;
       default = "/var/lib/containers";

@@ -6,6 +6,12 @@
   ...
 }:
 let
+  inherit (panther.options)
+    flag
+    made
+    saying
+    text
+    ;
   inherit (lib) mkOption types;
   cfg = config.panther.databases;
   storage = config.panther.storage;
@@ -40,57 +46,24 @@ in
 {
   options.panther.databases = {
     postgresql = {
-      subvolume = mkOption {
-        type = types.bool;
-        default = false;
-        description = "A subvolume /var/lib/postgresql without copy-on-write.";
-      };
+      subvolume = flag false "A subvolume /var/lib/postgresql without copy-on-write.";
       enable = lib.mkEnableOption "PostgreSQL with checksums, and its log archived for point-in-time recovery";
-      folder = mkOption {
-        type = types.str;
-        default = "/var/lib/postgresql";
-        description = "Where PostgreSQL keeps its data; log and tablespaces must be below, so that one snapshot holds all.";
-      };
-      walArchive = mkOption {
-        type = types.str;
-        default = "/var/lib/backups/wal";
-        description = "Where finished segments of the log are copied. It is backed up by itself, often.";
-      };
-      archiveTimeout = mkOption {
-        type = types.str;
-        default = "10min";
-        description = "A segment is finished at the latest after so long, even if it is not full.";
-      };
+      folder = text "/var/lib/postgresql" "Where PostgreSQL keeps its data; log and tablespaces must be below, so that one snapshot holds all.";
+      walArchive = text "/var/lib/backups/wal" "Where finished segments of the log are copied. It is backed up by itself, often.";
+      walKeep = text "2d" "Archived segments that the newest backup of the data does not need go when they are older than this. Points in time before that backup are then reached from older snapshots of the archive.";
+      archiveTimeout = text "10min" "A segment is finished at the latest after so long, even if it is not full.";
     };
     redis = {
-      subvolume = mkOption {
-        type = types.bool;
-        default = false;
-        description = "A subvolume /var/lib/redis without copy-on-write.";
-      };
+      subvolume = flag false "A subvolume /var/lib/redis without copy-on-write.";
       enable = lib.mkEnableOption "Redis with an append-only file, so that a snapshot is consistent";
-      folder = mkOption {
-        type = types.str;
-        default = "/var/lib/redis";
-        description = "The subvolume below which the servers' folders are.";
-      };
-      server = mkOption {
-        type = types.str;
-        default = "panther";
-        description = "The server's name in services.redis.servers; its data are in FOLDER/NAME.";
-      };
-      user = mkOption {
-        type = types.str;
-        default = "redis-${cfg.redis.server}";
-        defaultText = lib.literalMD "`redis-` and the server's name";
-        description = "As whom the server runs.";
-      };
-      socket = mkOption {
-        type = types.str;
-        default = "/run/redis-${cfg.redis.server}/redis.sock";
-        defaultText = lib.literalMD "where NixOS has it";
-        description = "The server's socket.";
-      };
+      folder = text "/var/lib/redis" "The subvolume below which the servers' folders are.";
+      server = text "panther" "The server's name in services.redis.servers; its data are in FOLDER/NAME.";
+      user = saying "`redis-` and the server's name" (
+        text "redis-${cfg.redis.server}" "As whom the server runs."
+      );
+      socket = saying "where NixOS has it" (
+        text "/run/redis-${cfg.redis.server}/redis.sock" "The server's socket."
+      );
     };
     packages = mkOption {
       type = types.listOf types.unspecified;
@@ -103,21 +76,12 @@ in
       defaultText = lib.literalMD "those of the servers";
       description = "Where psql and redis-cli are.";
     };
-    prepare = mkOption {
-      type = types.bool;
-      default = true;
-      description = ''
-        Let `panther backup --database` ask PostgreSQL for a checkpoint and Redis for its file before the snapshot (docs/databases.md).
-        Without it the snapshot is what a power cut would leave: PostgreSQL and an append-only file of Redis recover from that. A
-        database that cannot be asked is left out of that backup, and somebody is told.
-      '';
-    };
-    list = mkOption {
-      type = types.listOf (types.attrsOf types.str);
-      internal = true;
-      readOnly = true;
-      description = "The databases of this machine, as `services.panther.backups.<name>.databases` has them.";
-    };
+    prepare = flag true ''
+      Let `panther backup --database` ask PostgreSQL for a checkpoint and Redis for its file before the snapshot (docs/databases.md).
+      Without it the snapshot is what a power cut would leave: PostgreSQL and an append-only file of Redis recover from that. A
+      database that cannot be asked is left out of that backup, and somebody is told.
+    '';
+    list = made (types.listOf types.attrs) "The databases of this machine, as `services.panther.backups.<name>.databases` has them.";
   };
 
   config = lib.mkMerge [
@@ -125,35 +89,46 @@ in
       panther.databases.list = lib.optionals cfg.prepare (
         lib.optional cfg.postgresql.enable {
           kind = "postgresql";
-          inherit (cfg.postgresql) folder;
           name = "postgresql";
+          inherit (cfg.postgresql) folder;
         }
         ++ lib.optional cfg.redis.enable {
           kind = "redis";
-          folder = "${cfg.redis.folder}/${cfg.redis.server}";
           name = "redis";
+          inherit (cfg.redis) folder;
           # The socket is its owner's alone, and the unit has no right to everybody's.
-          client = "setpriv --reuid=${cfg.redis.user} --regid=${cfg.redis.user} --clear-groups redis-cli -s ${cfg.redis.socket}";
+          client = [
+            "setpriv"
+            "--reuid=${cfg.redis.user}"
+            "--regid=${cfg.redis.user}"
+            "--clear-groups"
+            "redis-cli"
+            "-s"
+            cfg.redis.socket
+          ];
         }
       );
     }
-    (lib.mkIf (storage.enable && cfg.postgresql.subvolume) {
-      panther.storage.subvolumes.postgresql = {
-        mountpoint = cfg.postgresql.folder;
-        nodatacow = lib.mkDefault true;
-        mode = lib.mkDefault "755";
-        snapshots = lib.mkDefault true;
-        backup = lib.mkDefault true;
-      };
-    })
-    (lib.mkIf (storage.enable && cfg.redis.subvolume) {
-      panther.storage.subvolumes.redis = {
-        mountpoint = cfg.redis.folder;
-        nodatacow = lib.mkDefault true;
-        mode = lib.mkDefault "755";
-        snapshots = lib.mkDefault true;
-        backup = lib.mkDefault true;
-      };
+    (lib.mkIf storage.enable {
+      panther.storage.subvolumes = lib.mkMerge (
+        map
+          (
+            name:
+            lib.mkIf cfg.${name}.subvolume {
+              ${name} = {
+                mountpoint = cfg.${name}.folder;
+                nodatacow = lib.mkDefault true;
+                mode = lib.mkDefault "755";
+                snapshots = lib.mkDefault true;
+                backup = lib.mkDefault true;
+              };
+            }
+          )
+          [
+            "postgresql"
+            "redis"
+          ]
+      );
     })
     (lib.mkIf cfg.postgresql.enable {
       assertions = lib.optionals storage.enable (

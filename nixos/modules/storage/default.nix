@@ -6,6 +6,13 @@
   ...
 }:
 let
+  inherit (panther.options)
+    option
+    saying
+    text
+    wanted
+    withExample
+    ;
   inherit (lib) mkOption types;
   cfg = config.panther.storage;
   panther = import ../../lib/storage { inherit lib; };
@@ -31,6 +38,7 @@ in
     ./backup
     ./monitoring/datadog.nix
     ./monitoring/alerts.nix
+    ./monitoring/figures.nix
     ./databases.nix
     ./containers.nix
   ];
@@ -45,16 +53,16 @@ in
       description = "What nixos-facter found on this machine. The profile is selected from it.";
     };
 
-    profile = mkOption {
-      type = types.enum panther.selectors.names;
-      default = panther.selectors.select { report = cfg.facterReport; };
-      defaultText = lib.literalMD "selected from `facterReport`; an error that says what was seen where that is not possible";
-      example = "production-vps";
-      description = ''
-        Which profile this machine gets. A laptop with two NVMe disks is a dev-laptop, with one a light-laptop. Virtual
-        servers look alike, so they must say which they are.
-      '';
-    };
+    profile = withExample "production-vps" (
+      saying "selected from `facterReport`; an error that says what was seen where that is not possible" (
+        option (types.enum panther.selectors.names)
+          (panther.selectors.select { report = cfg.facterReport; })
+          ''
+            Which profile this machine gets. A laptop with two NVMe disks is a dev-laptop, with one a light-laptop. Virtual
+            servers look alike, so they must say which they are.
+          ''
+      )
+    );
 
     class = mkOption {
       type = types.enum [
@@ -68,36 +76,17 @@ in
     };
 
     objectives = {
-      localMinutes = mkOption {
-        type = types.ints.positive;
-        description = "How much work may be lost at most when a file is overwritten or removed by mistake: local snapshots are made at least so often.";
-      };
-      offsiteMinutes = mkOption {
-        type = types.ints.positive;
-        description = "How much work may be lost at most when the machine is lost: backups are made at least so often.";
-      };
-      databaseMinutes = mkOption {
-        type = types.nullOr types.ints.positive;
-        default = null;
-        description = "The same for databases, where they may lose less: the archived log is backed up at least so often. `null`: as everything else.";
-      };
-      restoreMinutes = mkOption {
-        type = types.ints.positive;
-        description = "How long restoring may take. Compared with the last drill on the status page; nothing in an evaluation can promise it.";
-      };
+      localMinutes = wanted types.ints.positive "How much work may be lost at most when a file is overwritten or removed by mistake: local snapshots are made at least so often.";
+      offsiteMinutes = wanted types.ints.positive "How much work may be lost at most when the machine is lost: backups are made at least so often.";
+      databaseMinutes =
+        option (types.nullOr types.ints.positive) null
+          "The same for databases, where they may lose less: the archived log is backed up at least so often. `null`: as everything else.";
+      restoreMinutes = wanted types.ints.positive "How long restoring may take. `panther drill` measures it, and status page and figures say whether it is met; no evaluation can promise it, so a machine on which nothing is drilled does not know.";
     };
 
     workingHours = {
-      from = mkOption {
-        type = types.str;
-        default = "08:00";
-        description = "When somebody begins to work on this machine.";
-      };
-      to = mkOption {
-        type = types.str;
-        default = "20:00";
-        description = "When they stop.";
-      };
+      from = text "08:00" "When somebody begins to work on this machine.";
+      to = text "20:00" "When they stop.";
     };
   };
 

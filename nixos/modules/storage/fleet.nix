@@ -1,6 +1,12 @@
 # What the machines must agree on: writer names, who is admin, the money.
 { config, lib, ... }:
 let
+  inherit (panther.options)
+    oneOf
+    option
+    saying
+    wanted
+    ;
   inherit (lib) mkOption types;
   cfg = config.panther;
   panther = import ../../lib/storage { inherit lib; };
@@ -13,24 +19,14 @@ in
           { name, ... }:
           {
             options = {
-              writer = mkOption {
-                type = types.strMatching "[a-z0-9][a-z0-9-]*";
-                default = name;
-                defaultText = lib.literalMD "the host's name";
-                description = "Under which name the host writes into the repository. Each host has its own.";
-              };
-              role = mkOption {
-                type = types.enum [
-                  "writer"
-                  "admin"
-                ];
-                default = "writer";
-                description = "A writer backs up and can neither read nor delete. The admin also checks, forgets, prunes and drills; there is one.";
-              };
-              budgetDollars = mkOption {
-                type = types.number;
-                description = "What the host's backups may cost in a month.";
-              };
+              writer = saying "the host's name" (
+                option (types.strMatching "[a-z0-9][a-z0-9-]*") name
+                  "Under which name the host writes into the repository. Each host has its own."
+              );
+              role =
+                oneOf [ "writer" "admin" ] "writer"
+                  "A writer backs up and can neither read nor delete. The admin also checks, forgets, prunes and drills; there is one.";
+              budgetDollars = wanted types.number "What the host's backups may cost in a month.";
             };
           }
         )
@@ -38,23 +34,13 @@ in
       default = { };
       description = "All machines that back up into the same repository, by host name.";
     };
-    budget.limitDollars = mkOption {
-      type = types.number;
-      default = 10;
-      description = "What all machines together may cost in a month.";
-    };
+    budget.limitDollars = option types.number 10 "What all machines together may cost in a month.";
   };
 
-  config.assertions =
-    map
-      (message: {
-        assertion = false;
-        inherit message;
-      })
-      (
-        panther.backup.fleetProblems {
-          hosts = cfg.fleet;
-          inherit (cfg.budget) limitDollars;
-        }
-      );
+  config.assertions = map panther.options.refuse (
+    panther.backup.fleetProblems {
+      hosts = cfg.fleet;
+      inherit (cfg.budget) limitDollars;
+    }
+  );
 }

@@ -105,7 +105,7 @@ in
     services.panther.backups.nightly.passwordFile = "${builtins.storeDir}/x-password";
   } [ "in the store, which everybody on this machine can read" ];
   testB2KeyInTheStore = refused "ovh" { services.panther.b2KeyFile = force "/nix/store/x-key"; } [
-    "services.panther.b2KeyFile is in the store"
+    "services.panther.b2KeyFile is /nix/store/x-key, in the store"
   ];
   testSharedWriter = refused "ovh" { panther.fleet.ovh.writer = "contabo"; } [
     "contabo and ovh share the writer name “contabo”"
@@ -119,6 +119,12 @@ in
   testNoCalendar = refused "ovh" { panther.snapshots.onCalendar = "now and then"; } [
     "is none of the forms"
   ];
+  testNoCalendarOfThePage = refused "ovh" { services.panther.statusPage.onCalendar = "at times"; } [
+    "services.panther.statusPage.onCalendar = “at times”"
+  ];
+  testNoCalendarOfADrill = refused "zephyrus" {
+    services.panther.backups.nightly.drill.onCalendar = force "full moon";
+  } [ "services.panther.backups.nightly: drill.onCalendar = “full moon”" ];
   testNoApplicationKey = refused "ovh" { services.panther.b2KeyFile = force null; } [
     "there is no application key"
   ];

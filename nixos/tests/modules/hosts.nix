@@ -258,9 +258,169 @@ in
       ovh = [ ];
     };
   };
-  testDatabasesByArgument = {
-    expr = lib.head host.hetzner.systemd.services.panther-backup-databases.serviceConfig.ExecStart;
-    expected = "/opt/panther/bin/panther --config /etc/panther/config.toml --profile databases backup --snapshot always --database 'postgresql=/var/lib/postgresql,name=postgresql' --database 'redis=/var/lib/redis/panther,name=redis,client=setpriv --reuid=redis-panther --regid=redis-panther --clear-groups redis-cli -s /run/redis-panther/redis.sock'";
+  testDatabasesByProfile = {
+    expr = [
+      host.hetzner.services.panther.backups.databases.profile.databases
+      (lib.last host.hetzner.systemd.services.panther-backup-databases.serviceConfig.ExecStart)
+    ];
+    expected = [
+      [
+        {
+          kind = "postgresql";
+          name = "postgresql";
+          sources = [ "/var/lib/postgresql" ];
+        }
+        {
+          kind = "redis";
+          name = "redis";
+          client = [
+            "setpriv"
+            "--reuid=redis-panther"
+            "--regid=redis-panther"
+            "--clear-groups"
+            "redis-cli"
+            "-s"
+            "/run/redis-panther/redis.sock"
+          ];
+          sources = [ "/var/lib/redis" ];
+        }
+      ]
+      "/opt/panther/bin/panther --config /etc/panther/config.toml --profile databases backup --snapshot always"
+    ];
+  };
+  # Which jobs each machine has beside its backups: what reads or removes is the admin's.
+  testJobs = {
+    expr = every (
+      n:
+      sorted (
+        lib.filter (u: !(lib.hasPrefix "backup" u)) (
+          map (lib.removePrefix "panther-") (
+            lib.filter (lib.hasPrefix "panther-") (lib.attrNames host.${n}.systemd.timers)
+          )
+        )
+      )
+    );
+    expected =
+      let
+        all = [
+          "audit-nightly"
+          "metrics"
+          "report-nightly"
+          "snapshot"
+          "status"
+          "watch"
+        ];
+      in
+      every (_: all)
+      // {
+        zephyrus = sorted (
+          all
+          ++ [
+            "check-nightly"
+            "drill-nightly"
+            "forget-nightly"
+          ]
+        );
+      };
+  };
+  testFiguresEveryQuarterOfAnHour = {
+    expr = [
+      host.hetzner.systemd.timers.panther-metrics.timerConfig.OnUnitActiveSec
+      host.hetzner.systemd.services.panther-metrics.serviceConfig.ExecStart
+    ];
+    expected = [
+      "15min"
+      [
+        "/opt/panther/bin/panther --config /etc/panther/config.toml --profile databases metrics --send"
+        "/opt/panther/bin/panther --config /etc/panther/config.toml --profile nightly metrics --send"
+      ]
+    ];
+  };
+  # Each host is drilled, and what is drilled starts on the databases' PostgreSQL.
+  testDrills = {
+    expr =
+      let
+        command = lib.head host.zephyrus.systemd.services.panther-drill-nightly.serviceConfig.ExecStart;
+      in
+      map (what: lib.hasInfix what command) (
+        map (n: "--each drill --host ${n} --tag nightly") h.names
+        ++ [ "--each drill --host hetzner --tag databases --start-postgresql /usr/bin" ]
+      );
+    expected = [
+      true
+      true
+      true
+      true
+      true
+      true
+    ];
+  };
+  # The archived log is thinned out around each backup of PostgreSQL's data, where there is one.
+  testArchiveIsThinnedOut = {
+    expr = every (
+      n:
+      let
+        c = host.${n}.systemd.services.panther-backup-nightly.serviceConfig;
+      in
+      [
+        (lib.any (lib.hasInfix "wal-trim.sh before") c.ExecStart)
+        (lib.any (lib.hasInfix "wal-trim.sh after /var/lib/backups/wal /var/lib/postgresql") c.ExecStartPost)
+      ]
+    );
+    expected =
+      let
+        with' = [
+          true
+          true
+        ];
+        without = [
+          false
+          false
+        ];
+      in
+      {
+        zephyrus = without;
+        yoga = without;
+        hetzner = with';
+        contabo = with';
+        ovh = without;
+      };
+  };
+  # The admin frees what is forgotten, after forgetting.
+  testPruneComesLast = {
+    expr = lib.hasSuffix "--profile nightly prune" (
+      lib.last host.zephyrus.systemd.services.panther-forget-nightly.serviceConfig.ExecStart
+    );
+    expected = true;
+  };
+  # Units of panther give away what they do not need; none says nothing of capabilities, which would be all.
+  testHardened = {
+    expr = lib.concatMap (
+      n:
+      lib.filter (
+        u:
+        let
+          c = host.${n}.systemd.services.${u}.serviceConfig;
+        in
+        !(c.NoNewPrivileges or false)
+        || (c.CapabilityBoundingSet or null) == null
+        || c.CapabilityBoundingSet == [ ]
+        # What sets attributes of / writes there.
+        || (c.ProtectSystem or "") != "strict" && u != "panther-attributes"
+      ) (lib.filter (lib.hasPrefix "panther-") (lib.attrNames host.${n}.systemd.services))
+    ) h.names;
+    expected = [ ];
+  };
+  testMonitors = {
+    expr = host.hetzner.panther.monitoring.monitorArguments;
+    expected = [
+      "alerts"
+      "--datadog"
+      "--runbook"
+      "https://github.com/hbohlen/panther/blob/main/docs/runbook.md"
+      "--notify"
+      "@slack-alerts"
+    ];
   };
   # systemd makes no subvolumes of its own inside of /.
   testNoSubvolumesBySystemd = {

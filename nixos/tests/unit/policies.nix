@@ -1,5 +1,5 @@
 # Retention, arguments, money, the fleet, TOML.
-{ panther, lib, ... }:
+{ panther, ... }:
 let
   snapshots = panther.snapshots;
   backup = panther.backup;
@@ -102,20 +102,6 @@ in
     ];
   };
   # The dated price list: $5 is about 729 GB, $10 about 1,449 GB, 10 GB are free.
-  testPrices = {
-    expr = map (gb: builtins.floor (backup.dollarsPerMonth gb * 100)) [
-      5
-      10
-      729
-      1449
-    ];
-    expected = [
-      0
-      0
-      499
-      1000
-    ];
-  };
   testInStore = {
     expr = map backup.isInStore [
       null
@@ -194,26 +180,6 @@ in
       1
     ];
   };
-  testDatabaseArguments = {
-    expr = backup.databaseArguments [
-      {
-        kind = "postgresql";
-        folder = "/var/lib/postgresql";
-        name = "main";
-      }
-      {
-        kind = "redis";
-        folder = "/var/lib/redis";
-        client = "redis-cli -s a,b";
-      }
-    ];
-    expected = [
-      "--database"
-      "postgresql=/var/lib/postgresql,name=main"
-      "--database"
-      "redis=/var/lib/redis,client=\"redis-cli -s a,b\""
-    ];
-  };
   testToml = {
     expr = panther.toml.toTOML {
       b = 1;
@@ -231,56 +197,5 @@ in
       };
     };
     expected = "a = \"x\\\"y\\n\"\nb = 1\nlist = [1, { k = true }]\n\n[t]\nwhole = 4.0\n\"with space\" = 1.5\n\n[t.u]\nv = false\n";
-  };
-  testMonitors = {
-    expr =
-      let
-        m = panther.monitoring.datadogMonitors {
-          thresholds = {
-            backupMaxAgeSeconds = 172800;
-            snapshotMaxAgeSeconds = 3900;
-          };
-          notify = [ "@slack" ];
-        };
-      in
-      {
-        queries =
-          lib.any (x: lib.hasInfix "> 172800" x.query) m && lib.any (x: lib.hasInfix "> 3900" x.query) m;
-        all = builtins.all (
-          x:
-          lib.hasInfix "@slack" x.message
-          && lib.elem x.type [
-            "query alert"
-            "service check"
-          ]
-        ) m;
-        count = builtins.length m;
-      };
-    expected = {
-      queries = true;
-      all = true;
-      count = 7;
-    };
-  };
-  testRules = {
-    expr =
-      map (r: r.alert)
-        (builtins.head
-          (panther.monitoring.prometheusRules {
-            thresholds = {
-              backupMaxAgeSeconds = 1;
-              snapshotMaxAgeSeconds = 1;
-            };
-          }).groups
-        ).rules;
-    expected = [
-      "PantherAttributesWrong"
-      "PantherBackupFailed"
-      "PantherBackupTooOld"
-      "PantherDiskNearlyFull"
-      "PantherMonitorSilent"
-      "PantherSnapshotTooOld"
-      "PantherSnapshotsTooMany"
-    ];
   };
 }

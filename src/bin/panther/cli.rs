@@ -2,8 +2,8 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    alerts, audit, backup, check, config, copy, cost, doctor, drill, forget, import, init, key, ls, metrics, pin,
-    prune, rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats, status, try_it, undelete,
+    alerts, audit, backup, browse, check, config, copy, cost, doctor, drill, forget, import, init, key, ls, metrics,
+    pin, prune, rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats, status, try_it, undelete,
     usage,
 };
 use crate::profile::FromProfile;
@@ -126,6 +126,8 @@ pub enum Command {
     Snapshot(snapshot::Snapshot),
     /// List what is in a snapshot
     Ls(ls::Options),
+    /// Look through snapshots on the whole terminal, and restore from there
+    Browse(browse::Options),
     /// Show what is stored, by snapshot and by host, and what each snapshot alone costs
     Stats(stats::Options),
     /// Check that everything in the repository is there and whole
@@ -189,6 +191,7 @@ impl Command {
             Self::Restore(_) => "restore",
             Self::Snapshots(_) => "snapshots",
             Self::Snapshot(snapshot) => snapshot.name(),
+            Self::Browse(_) => "browse",
             Self::Ls(_) => "ls",
             Self::Check(_) => "check",
             Self::Forget(_) => "forget",

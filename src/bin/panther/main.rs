@@ -2,6 +2,7 @@
 
 mod accounts;
 mod b2;
+mod browse;
 mod budget;
 mod cli;
 mod commands;

@@ -4,7 +4,6 @@ mod machine;
 
 pub use machine::{Found, Kind, look};
 
-use crate::repo::snapshots::Snapshot;
 use crate::source::Excludes;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,15 @@ pub struct AuditSource {
     pub path: PathBuf,
     /// How old its newest backup may be, in seconds.
     pub recovery_point_secs: u64,
+}
+
+/// A backup that was made.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// What it has.
+    pub paths: Vec<PathBuf>,
+    /// When it was made, in seconds since 1970.
+    pub at_secs: i64,
 }
 
 /// How something is covered.
@@ -57,16 +65,16 @@ impl Line {
     }
 }
 
-/// Judges what was found. `snapshots` are those of this host; `now_secs` is the time since 1970.
+/// Judges what was found. `backups` are those of this host; `now_secs` is the time since 1970.
 pub fn audit(
     found: &[Found],
     sources: &[AuditSource],
     excludes: &Excludes,
-    snapshots: &[Snapshot],
+    backups: &[Made],
     now_secs: i64,
 ) -> Vec<Line> {
     let mut lines: Vec<Line> =
-        sources.iter().map(|source| judge(Kind::Source, &source.path, Some(source), snapshots, now_secs)).collect();
+        sources.iter().map(|source| judge(Kind::Source, &source.path, Some(source), backups, now_secs)).collect();
     for found in found.iter().filter(|found| sources.iter().all(|source| source.path != found.path)) {
         // The nearest one: a source may lie in another.
         let within = sources.iter().filter(|source| found.path.starts_with(&source.path));
@@ -79,9 +87,9 @@ pub fn audit(
         let mut line = match source {
             // Another file system, or a subvolume that is not followed, is not in the source's snapshot.
             Some(source) if found.is_apart && !source_reaches(source, found) => {
-                judge(found.kind, &found.path, None, snapshots, now_secs)
+                judge(found.kind, &found.path, None, backups, now_secs)
             }
-            source => judge(found.kind, &found.path, source, snapshots, now_secs),
+            source => judge(found.kind, &found.path, source, backups, now_secs),
         };
         if between == Some(true) || (source.is_none() && is_left_out(&found.path)) {
             line.coverage = Coverage::Excluded;
@@ -97,17 +105,10 @@ fn source_reaches(_: &AuditSource, found: &Found) -> bool {
     found.is_followed
 }
 
-fn judge(kind: Kind, path: &Path, source: Option<&AuditSource>, snapshots: &[Snapshot], now_secs: i64) -> Line {
-    use std::os::unix::ffi::OsStrExt;
+fn judge(kind: Kind, path: &Path, source: Option<&AuditSource>, backups: &[Made], now_secs: i64) -> Line {
     let newest = source.and_then(|source| {
-        let raw = source.path.as_os_str().as_bytes();
-        let has = |s: &&Snapshot| {
-            s.manifest.roots.iter().any(|root| {
-                root.path == raw
-                    || Path::new(std::ffi::OsStr::from_bytes(raw)).starts_with(std::ffi::OsStr::from_bytes(&root.path))
-            })
-        };
-        snapshots.iter().filter(has).map(|s| s.judged_time().secs).max()
+        let has = |made: &&Made| made.paths.iter().any(|path| source.path.starts_with(path));
+        backups.iter().filter(has).map(|made| made.at_secs).max()
     });
     let age_secs = newest.map(|newest| u64::try_from(now_secs - newest).unwrap_or(0));
     let coverage = match (source, age_secs) {

@@ -136,17 +136,20 @@ pub(super) struct Past {
     bytes: u64,
 }
 
+/// The name of what the state notes about backups of these paths.
+pub(super) fn note_name(what: &[u8], writer: &WriterName, host: &str, roots: &[PathBuf]) -> Vec<u8> {
+    let mut hasher = blake3::Hasher::new();
+    let names = [writer.as_str().as_bytes(), host.as_bytes()];
+    for part in names.into_iter().chain(roots.iter().map(|r| r.as_os_str().as_bytes())) {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    [what, &hasher.finalize().as_bytes()[..]].concat()
+}
+
 impl Past {
     pub fn recall(state: &State, writer: &WriterName, host: &str, roots: &[PathBuf]) -> Result<Self> {
-        let mut hasher = blake3::Hasher::new();
-        for part in [writer.as_str().as_bytes(), host.as_bytes()]
-            .into_iter()
-            .chain(roots.iter().map(|r| r.as_os_str().as_bytes()))
-        {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        let note = [b"last ", &hasher.finalize().as_bytes()[..]].concat();
+        let note = note_name(b"last ", writer, host, roots);
         let mut past = Self { note, snapshot: None, roots_hash: [0; 32], files: 0, bytes: 0 };
         if let Some(found) = state.note(&past.note)?
             && let Ok(found) = <[u8; 80]>::try_from(&found[..])

@@ -3,6 +3,7 @@
 mod assemble;
 mod look;
 mod memory;
+mod origins;
 mod parents;
 mod pipeline;
 mod quiet;
@@ -34,6 +35,7 @@ use assemble::Assembler;
 use look::Basis;
 use memory::{Memory, Past};
 pub(in crate::ops) use memory::{remember_past, unusable};
+pub(in crate::ops) use origins::{Origin, origins_of};
 pub(in crate::ops) use parents::region_in;
 use quiet::{Quiet, Ready};
 pub(in crate::ops) use roots::containing_subvolume;
@@ -288,6 +290,9 @@ fn make(repo: &Repository, state: &State, options: &BackupOptions, progress: &dy
         state.end_session(session)?;
         if !is_odd {
             sources.keep(state, session, progress)?;
+            if let Some(id) = report.snapshot.or(parent) {
+                origins::remember(state, &sources, id, (signer.writer(), &options.host, &roots))?;
+            }
         }
         if !has_delta {
             memory.tidy(state, &made.visited)?;

@@ -2,17 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A database that was started from what was restored.
+/// A database whose folder was restored as a whole.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Started {
-    /// What it is called.
+pub struct Tried {
+    /// Its folder.
     pub name: String,
-    /// Whether it ran and answered.
+    /// Whether it was started, and asked something.
+    pub is_started: bool,
+    /// Whether everything that was tried with it went well.
     pub is_good: bool,
 }
 
-/// A record of a drill. No names of files are in it: those are in the report of the run.
+/// A record of a drill. No names of files are in it, only of subvolumes and of databases' folders: the others are in the report of the run.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DrillRecord {
@@ -32,12 +34,18 @@ pub struct DrillRecord {
     pub snapshot_secs: i64,
     /// Whether the whole snapshot was restored, and not a sample.
     pub is_whole: bool,
+    /// The subvolume, or source, that was restored as a whole beside a sample.
+    pub subvolume: Option<String>,
     /// Files that were restored.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Of these files, those that were compared with the machine's own snapshot or unchanged live file, byte by byte.
-    pub compared_files: u64,
+    /// Of these, those that were compared with the snapshot on the machine from which they were backed up.
+    pub snapshot_files: u64,
+    /// Those that were the same as live files that nobody has touched since.
+    pub live_files: u64,
+    /// Those whose live files have changed since, or are gone: their ids say that they are right.
+    pub changed_files: u64,
     /// Files that are missing, or not what they should be.
     pub wrong_files: u64,
     /// Packs that the snapshot rests on.
@@ -52,8 +60,8 @@ pub struct DrillRecord {
     pub recovery_secs: f64,
     /// How long it may take.
     pub objective_secs: u64,
-    /// Databases that were started.
-    pub databases: Vec<Started>,
+    /// Databases that were restored.
+    pub databases: Vec<Tried>,
     /// What went wrong, in general words.
     pub problems: Vec<String>,
 }

@@ -1,23 +1,23 @@
 //! The drill itself.
 
-use super::confidence::most_bad_share;
-use super::record::{DrillRecord, Started};
-use super::sample::{Candidate, Dice, Sample, pattern_of};
+use super::choose::{databases_in_turn, is_whole_due, units_in_turn};
+use super::packs;
+use super::record::{DrillRecord, Tried};
+use super::sample::{Dice, pattern_of};
+use super::survey::{Database, Survey, Unit, lies_in, size_of, survey};
 use super::{compare, database};
 use crate::egress::Budget;
 use crate::error::{Error, Result};
-use crate::format::entry::FileKind;
-use crate::format::limits;
 use crate::format::name::Name;
 use crate::format::time::Time;
-use crate::id::ObjectId;
+use crate::ops::Progress;
+use crate::ops::backup::origins_of;
 use crate::ops::database::CommandLine;
-use crate::ops::list::list;
 use crate::ops::restore::{RestoreOptions, restore};
-use crate::ops::{Progress, Totals};
 use crate::repo::Repository;
 use crate::repo::reader::BlobReader;
 use crate::repo::snapshots::Snapshot;
+use crate::source::ExcludeOptions;
 use crate::state::State;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -26,12 +26,23 @@ use std::time::{Duration, Instant};
 /// So many problems are named.
 const NAMED: usize = 20;
 
+/// How much is restored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    /// A sample, and a database.
+    Sample,
+    /// The same, and a whole subvolume if none was for 30 days.
+    WholeIfDue,
+    /// Everything.
+    Everything,
+}
+
 /// What to try.
 pub struct DrillOptions<'a> {
     /// The snapshot.
     pub snapshot: &'a Snapshot,
-    /// Restore all of it, not a sample.
-    pub whole: bool,
+    /// How much of it.
+    pub extent: Extent,
     /// So many files.
     pub files: usize,
     /// At most so many bytes of them.
@@ -40,7 +51,7 @@ pub struct DrillOptions<'a> {
     pub packs: usize,
     /// At most so much is read this month.
     pub budget: Budget,
-    /// A folder of a database that is restored as a whole, beside the sample.
+    /// A folder of a database that is restored as a whole; otherwise that whose turn it is.
     pub database: Option<PathBuf>,
     /// Start a PostgreSQL on that, with the programs in this folder.
     pub start_postgresql: Option<PathBuf>,
@@ -48,18 +59,34 @@ pub struct DrillOptions<'a> {
     pub verify: Option<CommandLine>,
     /// An empty folder to restore into.
     pub target: &'a Path,
-    /// Files are compared with those of this machine, where they have not changed since.
+    /// Files are compared with those of this machine.
     pub compares: bool,
     /// How long a restore may take.
     pub objective_secs: u64,
     /// The machine that does it.
     pub by: String,
+    /// The drills before, by which it is known whose turn it is.
+    pub done: &'a [DrillRecord],
+}
+
+struct Drill<'a> {
+    repo: &'a Repository,
+    state: &'a State,
+    options: &'a DrillOptions<'a>,
+    progress: &'a dyn Progress,
+    record: DrillRecord,
+    /// What went wrong, with names.
+    named: Vec<String>,
+    /// What may still be read this month.
+    left_bytes: u64,
+    restoring_secs: f64,
 }
 
 /// Does it. What is wrong with the backup is in the record; its problems name no files, those of the second list do.
 ///
 /// # Errors
-/// When the drill itself could not be done: [`Error::Store`], [`Error::Io`] on the target, [`Error::Interrupted`].
+/// When the drill itself could not be done: [`Error::Store`], [`Error::Io`] on the target, [`Error::Usage`] for a PostgreSQL that is to be started where there is none,
+/// [`Error::Interrupted`].
 pub fn drill(
     repo: &Repository,
     state: &State,
@@ -67,64 +94,28 @@ pub fn drill(
     progress: &dyn Progress,
 ) -> Result<(DrillRecord, Vec<String>)> {
     let began = Instant::now();
-    let now = Time::now();
     let snapshot = options.snapshot;
-    let summary = &snapshot.manifest.summary;
-    let mut record = DrillRecord {
+    let record = DrillRecord {
         writer: snapshot.head.writer.to_string(),
         by: options.by.clone(),
-        at_secs: now.secs,
+        at_secs: Time::now().secs,
         snapshot: snapshot.head.id.to_hex(),
         snapshot_secs: snapshot.head.cover.started.secs,
-        is_whole: options.whole,
+        is_whole: options.extent == Extent::Everything,
         objective_secs: options.objective_secs,
         ..DrillRecord::default()
     };
-    let mut named = Vec::new();
-    let mut dice = Dice::new();
-    packs(repo, options, &mut dice, &mut record, &mut named, progress)?;
-    let sample = if options.whole { Vec::new() } else { pick(repo, state, options, &mut dice, now, progress)? };
-    restored(repo, state, options, &sample, &mut record, &mut named, progress)?;
+    let mut drill =
+        Drill { repo, state, options, progress, record, named: Vec::new(), left_bytes: 0, restoring_secs: 0.0 };
+    let databases = drill.restore()?;
     if options.compares {
-        let (compared, wrong) = compare::with_live(options.target, snapshot.head.cover.started, progress)?;
-        record.compared_files = compared;
-        record.wrong_files += wrong.len() as u64;
-        named.extend(wrong.iter().map(|path| format!("{path} is not what it is on this machine")));
-        if !wrong.is_empty() {
-            record.problems.push(format!("{} restored files differ from the unchanged ones here", wrong.len()));
-        }
+        drill.compare()?;
     }
-    let database =
-        options.database.as_ref().map(|folder| options.target.join(folder.strip_prefix("/").unwrap_or(folder)));
-    if let (Some(bin), Some(data)) = (&options.start_postgresql, &database) {
-        let started = database::postgresql(bin, data, progress);
-        let name = options.database.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default();
-        record.databases.push(Started { name, is_good: started.is_ok() });
-        if let Err(why) = started {
-            record.problems.push("a restored PostgreSQL does not start".into());
-            named.push(why);
-        }
-    }
-    if let Some(verify) = &options.verify {
-        let limits = crate::ops::database::command::Limits {
-            timeout: Duration::from_secs(3_600),
-            run_as: None,
-            finishes: false,
-            logs_output: true,
-            progress,
-        };
-        let command = verify.with(&[&options.target.to_string_lossy()]);
-        match command.run("the drill's verification", "", &limits) {
-            Ok(_) => {}
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            Err(error) => {
-                record.problems.push("the verification command has failed".into());
-                named.push(error.to_string());
-            }
-        }
-    }
+    databases.iter().for_each(|database| drill.start(database));
+    drill.verify()?;
+    let Drill { mut record, mut named, .. } = drill;
     record.elapsed_secs = began.elapsed().as_secs_f64();
-    if record.files == 0 && summary.files > 0 {
+    if record.files == 0 && snapshot.manifest.summary.files > 0 {
         record.problems.push("nothing was restored".into());
     }
     record.success = record.problems.is_empty() && record.wrong_files == 0 && record.bad_packs == 0;
@@ -132,126 +123,194 @@ pub fn drill(
     Ok((record, named))
 }
 
-/// Reads packs that are picked evenly from all of the repository, whole: their names are the hashes of their bytes.
-fn packs(
-    repo: &Repository,
-    options: &DrillOptions<'_>,
-    dice: &mut Dice,
-    record: &mut DrillRecord,
-    named: &mut Vec<String>,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let mut all: Vec<(Name, u64)> = repo.list("writers/")?;
-    let stored_bytes = all.iter().map(|(_, bytes)| bytes).sum();
-    all.retain(|(name, _)| matches!(name, Name::Pack(..)));
-    record.packs = all.len() as u64;
-    let mut left_bytes = options.budget.allowance(stored_bytes).map_or(u64::MAX, |allowance| allowance.left_bytes());
-    let picked = dice.pick(all, options.packs);
-    progress.stage("read packs", Totals { files: Some(picked.len() as u64), bytes: None });
-    for (name, size_bytes) in picked {
-        if progress.cancelled() {
-            return Err(Error::Interrupted);
-        }
-        // A pack that is left out for its size would make the sample less even; so it ends here.
-        if size_bytes > left_bytes {
-            progress.warn("the egress budget of the month leaves no room for more packs");
-            break;
-        }
-        left_bytes -= size_bytes;
-        record.read_packs += 1;
-        if !is_sound(repo, &name)? {
-            record.bad_packs += 1;
-            named.push(format!("{name} is damaged or missing"));
-        }
-        progress.advance(1, size_bytes);
-    }
-    record.bad_share = most_bad_share(record.packs, record.read_packs, record.bad_packs);
-    if record.bad_packs > 0 {
-        record.problems.push(format!("{} of {} packs are damaged or missing", record.bad_packs, record.read_packs));
-    }
-    Ok(())
-}
+impl Drill<'_> {
+    /// Reads packs and restores everything that is to be restored. Returns the databases of which all was.
+    fn restore(&mut self) -> Result<Vec<Database>> {
+        let mut dice = Dice::new();
+        let listed: Vec<(Name, u64)> = self.repo.list("writers/")?;
+        let stored_bytes = listed.iter().map(|(_, bytes)| bytes).sum();
+        self.left_bytes = self.options.budget.allowance(stored_bytes).map_or(u64::MAX, |a| a.left_bytes());
+        let most = (self.options.packs, &mut self.left_bytes);
+        packs::read_some(self.repo, listed, most, &mut dice, &mut self.record, &mut self.named, self.progress)?;
 
-/// Whether a pack's bytes are those of its name, by some way of reading.
-fn is_sound(repo: &Repository, name: &Name) -> Result<bool> {
-    let (backend, text) = (repo.backend(), name.to_string());
-    let is_right = |bytes: &[u8]| Some(ObjectId::of(bytes)) == name.id();
-    match backend.get(&text, limits::PACK_BYTES) {
-        Ok(bytes) if is_right(&bytes) => return Ok(true),
-        Err(error) if error.ends_the_run() => return Err(Error::store("read", name, error)),
-        _ => {}
+        let reader = BlobReader::new(self.repo, self.state)?;
+        let manifest = &self.options.snapshot.manifest;
+        let most = (self.options.files, self.options.bytes.min(self.left_bytes));
+        let Survey { mut sample, units, databases } =
+            survey(&reader, manifest, most, self.record.at_secs, &mut dice, self.progress)?;
+        let databases = self.databases(&reader, databases)?;
+        if self.options.extent == Extent::Everything {
+            self.run(RestoreOptions::new(None, self.options.target.to_owned()), 0)?;
+            self.judge_speed();
+            return Ok(databases);
+        }
+        let paths: Vec<Vec<u8>> = units.iter().map(|unit| unit.path.clone()).collect();
+        let mut there = None;
+        if let Some(unit) = self.due(units) {
+            // What lies below it and is a unit of its own comes in its own turn.
+            let nested: Vec<Vec<u8>> =
+                paths.into_iter().filter(|path| *path != unit.path && lies_in(path, &unit.path)).collect();
+            let patterns: Vec<String> = nested.iter().filter_map(|path| pattern_of(path)).collect();
+            let whole = RestoreOptions {
+                includes: pattern_of(&unit.path).filter(|_| unit.path != b"/").into_iter().collect(),
+                excludes: ExcludeOptions { patterns, ..ExcludeOptions::default() },
+                ..RestoreOptions::new(None, self.options.target.to_owned())
+            };
+            self.run(whole, unit.files)?;
+            self.record.subvolume = Some(String::from_utf8_lossy(&unit.path).into_owned());
+            there = Some((unit.path, nested));
+        }
+        // Nothing twice.
+        let is_there = |path: &[u8]| {
+            let within = there.as_ref().filter(|(unit, _)| lies_in(path, unit));
+            within.is_some_and(|(_, nested)| !nested.iter().any(|below| lies_in(path, below)))
+        };
+        sample.retain(|file| !is_there(&file.path));
+        let mut includes: Vec<String> = sample.iter().filter_map(|file| pattern_of(&file.path)).collect();
+        includes.extend(databases.iter().filter(|d| !is_there(&d.path)).filter_map(|d| pattern_of(&d.path)));
+        if !includes.is_empty() {
+            // A folder of the first restore is there already.
+            let overwrite = there.is_some();
+            let some =
+                RestoreOptions { includes, overwrite, ..RestoreOptions::new(None, self.options.target.to_owned()) };
+            self.run(some, sample.len() as u64)?;
+        }
+        self.judge_speed();
+        Ok(databases)
     }
-    for attempt in 0..3 {
-        match backend.get_again(&text, limits::PACK_BYTES, attempt) {
-            Ok(Some(bytes)) if is_right(&bytes) => return Ok(true),
-            Ok(None) => break,
-            Err(error) if error.ends_the_run() => return Err(Error::store("read", name, error)),
+
+    /// The databases whose turn it is, or that which was named, as far as they fit.
+    fn databases(&mut self, reader: &BlobReader<'_>, all: Vec<Database>) -> Result<Vec<Database>> {
+        let (options, wants) = (self.options, self.options.start_postgresql.is_some());
+        if let Some(folder) = &options.database {
+            return Ok(vec![Database { path: folder.as_os_str().as_bytes().to_vec(), is_postgresql: wants }]);
+        }
+        if wants && !all.iter().any(|database| database.is_postgresql) {
+            let what = "the snapshot has no data folder of a PostgreSQL that could be started";
+            return Err(Error::Usage(what.into()));
+        }
+        let mut found = databases_in_turn(all, options.done, &self.record.writer, wants);
+        let mut sizes = Vec::new();
+        for database in &found {
+            sizes.push(size_of(reader, &options.snapshot.manifest, &database.path, self.progress)?);
+        }
+        let mut sizes = sizes.into_iter();
+        found.retain(|database| self.has_room(&database.path, sizes.next().unwrap_or(0)));
+        Ok(found)
+    }
+
+    /// The subvolume that is to be restored as a whole, if one is due: that whose turn it is, or the next one that fits.
+    fn due(&mut self, units: Vec<Unit>) -> Option<Unit> {
+        let is_due = is_whole_due(self.options.done, &self.record.writer, self.record.at_secs);
+        if self.options.extent != Extent::WholeIfDue || !is_due {
+            return None;
+        }
+        let mut units = units_in_turn(units, self.options.done, &self.record.writer).into_iter();
+        let unit = units.find(|unit| self.has_room(&unit.path, unit.bytes))?;
+        self.left_bytes = self.left_bytes.saturating_sub(unit.bytes);
+        Some(unit)
+    }
+
+    /// Whether so much may be read this month and fits below the target; says so if not.
+    fn has_room(&self, path: &[u8], bytes: u64) -> bool {
+        let room = rustix::fs::statvfs(self.options.target);
+        // Something is left to others.
+        let room_bytes = room.map_or(u64::MAX, |room| room.f_bavail.saturating_mul(room.f_frsize) / 10 * 9);
+        let why = match () {
+            () if bytes > self.left_bytes => "the egress budget of the month is too small for it",
+            () if bytes > room_bytes => "there is not enough room for it",
+            () => return true,
+        };
+        let name = String::from_utf8_lossy(path);
+        self.progress.warn(&format!("{name} is not restored as a whole, though it is its turn: {why} ({bytes} bytes)"));
+        false
+    }
+
+    /// One restore, of so many files at least.
+    fn run(&mut self, options: RestoreOptions, files: u64) -> Result<()> {
+        // Read back, so that what the disk has is what counts.
+        let options = RestoreOptions { verify: true, ..options };
+        let report = restore(self.repo, self.state, self.options.snapshot, &options, self.progress)?;
+        self.record.files += report.files;
+        self.record.bytes += report.bytes;
+        self.restoring_secs += report.elapsed_secs;
+        // A further name of a file is a name, not a file.
+        let wrong = report.problem_count.max(files.saturating_sub(report.files + report.links));
+        self.record.wrong_files += wrong;
+        if wrong > 0 {
+            self.record.problems.push(format!("{wrong} files could not be restored"));
+            self.named.extend(report.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.error)));
+        }
+        Ok(())
+    }
+
+    /// How long everything would take.
+    fn judge_speed(&mut self) {
+        let share = self.options.snapshot.manifest.summary.source_bytes as f64 / self.record.bytes.max(1) as f64;
+        self.record.recovery_secs = self.restoring_secs * if self.record.is_whole { 1.0 } else { share.max(1.0) };
+    }
+
+    /// With the snapshots that were backed up, and with live files.
+    fn compare(&mut self) -> Result<()> {
+        let origins = origins_of(self.state, self.options.snapshot)?;
+        let taken = self.options.snapshot.head.cover.started;
+        let found = compare::compare(self.options.target, &origins, taken, self.progress)?;
+        self.record.snapshot_files = found.with_snapshot;
+        self.record.live_files = found.with_live;
+        self.record.changed_files = found.changed_since;
+        self.record.wrong_files += found.wrong.len() as u64;
+        if !found.wrong.is_empty() {
+            self.record
+                .problems
+                .push(format!("{} restored files differ from the snapshot that was backed up", found.wrong.len()));
+        }
+        self.named.extend(found.wrong);
+        Ok(())
+    }
+
+    /// Starts a database, where that is asked for.
+    fn start(&mut self, database: &Database) {
+        let path = Path::new(std::ffi::OsStr::from_bytes(&database.path));
+        let bin = self.options.start_postgresql.as_ref().filter(|_| database.is_postgresql);
+        let data = self.options.target.join(path.strip_prefix("/").unwrap_or(path));
+        let started = bin.map(|bin| database::postgresql(bin, &data, self.progress));
+        let is_good = match &started {
+            Some(started) => started.is_ok(),
+            None => data.is_dir(),
+        };
+        self.record.databases.push(Tried { name: path.display().to_string(), is_started: started.is_some(), is_good });
+        match started {
+            Some(Err(why)) => {
+                self.record.problems.push("a restored PostgreSQL does not start".into());
+                self.named.push(why);
+            }
+            _ if !is_good => {
+                self.record.problems.push("a database is not in the snapshot".into());
+                self.named.push(format!("{} is not in the snapshot", path.display()));
+            }
             _ => {}
         }
     }
-    Ok(false)
-}
 
-/// Draws files from the snapshot's trees.
-fn pick(
-    repo: &Repository,
-    state: &State,
-    options: &DrillOptions<'_>,
-    dice: &mut Dice,
-    now: Time,
-    progress: &dyn Progress,
-) -> Result<Vec<Candidate>> {
-    progress.stage("choose files", Totals::default());
-    let reader = BlobReader::new(repo, state)?;
-    let mut sample = Sample::new(options.files, now.secs);
-    list(&reader, &options.snapshot.manifest, None, true, &mut |path, entry| {
-        if progress.cancelled() {
-            return Err(Error::Interrupted);
-        }
-        if entry.kind() == FileKind::File {
-            let size_bytes = entry.size_bytes();
-            let candidate = Candidate { path: path.to_vec(), size_bytes, mtime_secs: entry.mtime.secs };
-            sample.offer(candidate, dice);
-        }
-        Ok(())
-    })?;
-    // A name that no pattern can say is left out; it is as good as the others.
-    Ok(sample.take(options.bytes).into_iter().filter(|file| pattern_of(&file.path).is_some()).collect())
-}
-
-fn restored(
-    repo: &Repository,
-    state: &State,
-    options: &DrillOptions<'_>,
-    sample: &[Candidate],
-    record: &mut DrillRecord,
-    named: &mut Vec<String>,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let mut includes: Vec<String> = sample.iter().filter_map(|file| pattern_of(&file.path)).collect();
-    let database = options.database.as_ref().and_then(|folder| pattern_of(folder.as_os_str().as_bytes()));
-    if !options.whole {
-        includes.extend(database);
-        if includes.is_empty() {
-            return Ok(());
+    /// Runs the command that was named.
+    fn verify(&mut self) -> Result<()> {
+        let Some(verify) = &self.options.verify else { return Ok(()) };
+        let limits = crate::ops::database::command::Limits {
+            timeout: Duration::from_secs(3_600),
+            run_as: None,
+            finishes: false,
+            logs_output: true,
+            progress: self.progress,
+        };
+        let command = verify.with(&[&self.options.target.to_string_lossy()]);
+        match command.run("the drill's verification", "", &limits) {
+            Ok(_) => Ok(()),
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            Err(error) => {
+                self.record.problems.push("the verification command has failed".into());
+                self.named.push(error.to_string());
+                Ok(())
+            }
         }
     }
-    let restore_options = RestoreOptions {
-        includes: if options.whole { Vec::new() } else { includes },
-        // Read back, so that what the disk has is what counts.
-        verify: true,
-        ..RestoreOptions::new(None, options.target.to_owned())
-    };
-    let report = restore(repo, state, options.snapshot, &restore_options, progress)?;
-    record.files = report.files;
-    record.bytes = report.bytes;
-    let missing = (sample.len() as u64).saturating_sub(report.files);
-    record.wrong_files = report.problem_count.max(if options.whole { 0 } else { missing });
-    if record.wrong_files > 0 {
-        record.problems.push(format!("{} files could not be restored", record.wrong_files));
-        named.extend(report.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.error)));
-    }
-    let share = options.snapshot.manifest.summary.source_bytes as f64 / report.bytes.max(1) as f64;
-    record.recovery_secs = report.elapsed_secs * if options.whole { 1.0 } else { share.max(1.0) };
-    Ok(())
 }

@@ -87,7 +87,8 @@ pub(crate) fn tidy(repo: &Repository, signer: &Signer, named: &HashSet<ObjectId>
         match repo.signed(&name, |opened| Ok((Gc::decode(&opened.plaintext)?, opened.plaintext))) {
             // One that says something else as well, known or not, is left alone.
             Ok((gc, plaintext)) => {
-                let more = gc.condemned.is_some() || !gc.pinned.is_empty() || !gc.revoked.is_empty();
+                let says = [gc.pinned.is_empty(), gc.revoked.is_empty(), gc.records.is_empty()];
+                let more = gc.condemned.is_some() || says.contains(&false);
                 if !more && !gc.forgotten.is_empty() && gc.encode() == plaintext {
                     let kept = gc.manifests.iter().map(|(_, object)| ObjectId::of(object)).collect();
                     let forgotten = gc.forgotten.into_iter().collect();

@@ -1,4 +1,4 @@
-//! Datadog monitors, as its API creates them (the page "Monitors: Create a monitor", version 1).
+//! Datadog monitors, as its API creates them (version 1, "Create a monitor", and the OpenAPI description of its public client libraries, datadog-api-client).
 
 use super::{ALERTS, Alert, Bad};
 use crate::config::types::HostClass;
@@ -25,7 +25,7 @@ fn monitor(alert: &Alert, class: HostClass, runbook: &str, notify: Option<&str>)
     } else {
         // The last value counts, also when it comes once an hour.
         let over = if alert.bad == Bad::Above { "min(last_2h):max" } else { "max(last_2h):min" };
-        format!("{over}:{metric}{{{scope}}} by {{host,repository}} {sign} {}", threshold.critical)
+        format!("{over}:{metric}{{{scope}}} by {{{}}} {sign} {}", alert.by.join(","), threshold.critical)
     };
     let mut thresholds = Map::new();
     thresholds.insert("critical".into(), json!(threshold.critical));
@@ -51,7 +51,7 @@ fn monitor(alert: &Alert, class: HostClass, runbook: &str, notify: Option<&str>)
     }
     json!({
         "name": format!("panther: {} ({})", alert.title, class.as_str()),
-        "type": if is_counter { "query alert" } else { "metric alert" },
+        "type": "query alert",
         "query": query,
         "message": message,
         "tags": ["managed-by:panther", format!("alert:{}", alert.name), scope],

@@ -12,7 +12,7 @@ pub mod prometheus;
 mod table;
 
 pub use gather::{counters, gauges};
-pub use table::{ALL, Kind, Metric, by_name};
+pub use table::{ALL, Kind, Metric, OF_UNITS, by_name};
 
 use crate::config::types::HostClass;
 use crate::state::runs::RunRecord;

@@ -77,7 +77,16 @@ pub const ALL: &[Metric] = &[
     gauge("panther.recovery_time.objective_seconds", "How long a restore may take."),
 ];
 
+/// Those that the units of the NixOS modules send beside the program (`nixos/scripts`).
+pub const OF_UNITS: &[Metric] = &[
+    gauge("panther.unit.status", "How the last run of a systemd unit was: 0 good, 1 to be looked at, 2 failed."),
+    gauge("panther.unit.success", "1 if it was good, else 0."),
+    gauge("panther.unit.exit_code", "Its exit code."),
+    gauge("panther.unit.finished_seconds", "When it ended, in seconds since 1970."),
+    gauge("panther.storage.attributes_wrong", "Subvolumes whose attributes are not what the configuration wants."),
+];
+
 /// The metric of a name.
 pub fn by_name(name: &str) -> Option<&'static Metric> {
-    ALL.iter().find(|metric| metric.name == name)
+    ALL.iter().chain(OF_UNITS).find(|metric| metric.name == name)
 }

@@ -127,40 +127,55 @@ fn x_of(share: f64) -> f64 {
     LEFT + (WIDTH - LEFT - RIGHT) * share
 }
 
+/// A number with one decimal at most.
+fn brief(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
 /// Bars next to each other; `past` says which are of a lighter colour.
 pub fn bars(frame: &Frame<'_>, values: &[f64], past: &dyn Fn(usize) -> bool, round: &dyn Fn(f64) -> f64) -> String {
     let mut canvas = Canvas::new(frame, values.iter().copied().fold(0.0, f64::max), round);
     let each = 1.0 / values.len().max(1) as f64;
     let gap = if values.len() > 40 { 0.12 } else { 0.25 };
+    let width = ((x_of(each) - x_of(0.0)) * (1.0 - gap)).max(0.8);
+    // One path of strokes for each sort: elements by themselves would be most of the page.
+    let (mut dark, mut light) = (String::new(), String::new());
     for (at, value) in values.iter().enumerate().filter(|(_, value)| **value > 0.0) {
-        let (left, right) = (x_of((at as f64 + gap / 2.0) * each), x_of((at as f64 + 1.0 - gap / 2.0) * each));
         // What is there is seen, however little it is.
-        let top = canvas.y(*value).min(y_of(0.0) - 1.0);
-        let class = if past(at) { "bar past" } else { "bar" };
-        let _ = write!(
-            canvas.out,
-            "<rect class=\"{class}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"1\"/>",
-            (right - left).max(0.8),
-            y_of(0.0) - top
-        );
+        let (floor, top) = (y_of(0.0), canvas.y(*value).min(y_of(0.0) - 1.0));
+        let path = if past(at) { &mut light } else { &mut dark };
+        let _ = write!(path, "M{} {}V{}", brief(x_of((at as f64 + 0.5) * each)), brief(floor), brief(top));
+    }
+    for (class, path) in [("bar", dark), ("bar past", light)] {
+        if !path.is_empty() {
+            let _ = write!(canvas.out, "<path class=\"{class}\" stroke-width=\"{}\" d=\"{path}\"/>", brief(width));
+        }
     }
     canvas.end(frame)
 }
 
+/// So many points of a line are drawn at the most: it is some three hundred pixels wide.
+const POINTS: usize = 130;
+
 /// A filled line; points are (0 to 1, value), ascending.
 pub fn area(frame: &Frame<'_>, points: &[(f64, f64)], round: &dyn Fn(f64) -> f64) -> String {
     let mut canvas = Canvas::new(frame, points.iter().map(|point| point.1).fold(0.0, f64::max), round);
-    if let (Some(first), Some(last)) = (points.first(), points.last()) {
+    if let Some(first) = points.first() {
+        let step = points.len().div_ceil(POINTS);
+        // Counted from the end, so that the newest one is there.
+        let shown =
+            points.iter().enumerate().filter(|(at, _)| *at == 0 || (points.len() - 1 - at).is_multiple_of(step));
         let mut path = String::new();
-        for (at, (x, value)) in points.iter().enumerate() {
-            let _ = write!(path, "{}{:.1} {:.1}", if at == 0 { "M" } else { "L" }, x_of(*x), canvas.y(*value));
+        for (at, (x, value)) in shown {
+            let before = if at == 0 { "M" } else { "L" };
+            let _ = write!(path, "{before}{} {}", brief(x_of(*x)), brief(canvas.y(*value)));
         }
         let floor = y_of(0.0);
         let _ = write!(
             canvas.out,
-            "<path class=\"area\" d=\"{path}L{:.1} {floor:.1}L{:.1} {floor:.1}Z\"/><path class=\"stroke\" d=\"{path}\"/>",
-            x_of(last.0),
-            x_of(first.0)
+            "<path class=\"area\" d=\"{path}V{floor}H{}Z\"/><path class=\"stroke\" d=\"{path}\"/>",
+            brief(x_of(first.0))
         );
     }
     canvas.end(frame)
@@ -169,13 +184,13 @@ pub fn area(frame: &Frame<'_>, points: &[(f64, f64)], round: &dyn Fn(f64) -> f64
 /// Dots; points are (0 to 1, value).
 pub fn dots(frame: &Frame<'_>, points: &[(f64, f64)], round: &dyn Fn(f64) -> f64) -> String {
     let mut canvas = Canvas::new(frame, points.iter().map(|point| point.1).fold(0.0, f64::max), round);
+    let mut path = String::new();
     for (x, value) in points {
-        let _ = write!(
-            canvas.out,
-            "<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.2\"/>",
-            x_of(*x),
-            canvas.y(*value)
-        );
+        // A stroke of no length with round ends.
+        let _ = write!(path, "M{} {}h0", brief(x_of(*x)), brief(canvas.y(*value)));
+    }
+    if !path.is_empty() {
+        let _ = write!(canvas.out, "<path class=\"dot\" d=\"{path}\"/>");
     }
     canvas.end(frame)
 }
@@ -209,9 +224,17 @@ mod tests {
             limits: vec![Limit { value: 30.0, is_warning: true, label: "warn" }],
         };
         let text = bars(&frame, &[1.0, 0.0, 20.0], &|at| at == 0, &plain);
-        assert_eq!(text.matches("<rect").count(), 2);
+        // 4 and 148: the floor, and where 20 of 50 is.
+        assert!(text.contains("class=\"bar past\"") && text.matches(" 148V").count() == 2, "{text}");
         assert!(text.contains("A &amp; B") && text.contains("limit warn") && text.contains(">50</text>"), "{text}");
         assert!(area(&frame, &[], &plain).ends_with("</svg>"));
-        assert_eq!(dots(&frame, &[(0.5, 1.0)], &plain).matches("<circle").count(), 1);
+        assert_eq!(dots(&frame, &[(0.5, 1.0)], &plain).matches("h0").count(), 1);
+        // Of many points some are drawn, the first and the last among them.
+        let many: Vec<(f64, f64)> = (0..366).map(|at| (f64::from(at) / 365.0, f64::from(at))).collect();
+        let text = area(&frame, &many, &plain);
+        assert!(
+            text.contains("M46 148L") && text.contains("L354 ") && text.matches('L').count() < 2 * POINTS,
+            "{text}"
+        );
     }
 }

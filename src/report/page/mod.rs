@@ -128,27 +128,44 @@ fn facts(host: &HostStatus, now: Time) -> Vec<(&'static str, String)> {
 
 fn calendars(status: &Status, zone: &TimeZone) -> String {
     let mut out = String::from("<section aria-labelledby=\"calendar\"><h2 id=\"calendar\">Snapshots of a year</h2>");
-    out.push_str(calendar::key());
-    for (at, host) in status.hosts.iter().enumerate().filter(|(_, host)| host.snapshots > 0) {
+    out.push_str(&calendar::key());
+    out.push_str(&calendar::shared(status));
+    let hosts = || status.hosts.iter().filter(|host| host.snapshots > 0);
+    for (at, host) in hosts().enumerate() {
         out.push_str(&calendar::of_host(&host.host, at, status, zone));
     }
-    let row = |night: &Night| {
-        let kept = if night.is_kept { night.reasons.join("; ") } else { "goes".to_owned() };
-        vec![
-            escaped(&time::local(night.started, zone)),
-            escaped(&night.host),
-            escaped(&kept),
-            night.stored_bytes.map(units::size).unwrap_or_default(),
-            units::duration(night.elapsed_secs),
-        ]
-    };
-    let rows: Vec<Vec<String>> = status.nights.iter().rev().map(row).collect();
-    out.push_str(&format!(
-        "<details><summary>All {} snapshots as a table</summary>{}</details></section>",
-        rows.len(),
-        table("Snapshots, newest first", &["Time", "Host", "Kept as", "Stored for it", "Took"], &rows, 3)
-    ));
-    out
+    out.push_str(&format!("<details><summary>All {} snapshots as tables</summary>", status.nights.len()));
+    for host in hosts() {
+        let nights = status.nights.iter().rev().filter(|night| night.host == host.host);
+        let row = |night: &Night| {
+            let reasons: Vec<&str> = night.reasons.iter().map(|why| brief(why)).collect();
+            let kept = if night.is_kept { reasons.join("; ") } else { "goes".to_owned() };
+            vec![
+                escaped(minute(&time::local(night.started, zone))),
+                escaped(&kept),
+                night.stored_bytes.map(units::size).unwrap_or_default(),
+                short(night.elapsed_secs),
+            ]
+        };
+        let rows: Vec<Vec<String>> = nights.map(row).collect();
+        let caption = format!("Snapshots of {}, newest first", host.host);
+        let titles = ["Time", "Kept as", "Stored for it", "Took"];
+        out.push_str(&format!("<h4>{}</h4>{}", escaped(&host.host), table(&caption, &titles, &rows, 2)));
+    }
+    out + "</details></section>"
+}
+
+/// Without the period that the time says, too: `daily 7 (last of 2026-11-23)`.
+fn brief(reason: &str) -> &str {
+    reason.split(" (last of ").next().unwrap_or(reason)
+}
+
+/// A time without its seconds.
+fn minute(time: &str) -> &str {
+    match time.rsplit_once(':') {
+        Some((minute, _)) => minute,
+        None => time,
+    }
 }
 
 fn drills(status: &Status, zone: &TimeZone) -> String {

@@ -10,7 +10,7 @@ main,header,footer{max-width:1080px;margin:0 auto;padding:0 20px}
 header{padding-top:32px;padding-bottom:8px}
 h1{font-size:26px;line-height:1.2;margin:0 0 6px;letter-spacing:-.01em}
 h2{font-size:17px;margin:0 0 14px}
-h3{font-size:14px;margin:0 0 8px;font-weight:600}
+h3,details h4{font-size:14px;margin:0 0 8px;font-weight:600}details h4{margin:12px 0 4px}
 p{margin:0 0 8px}
 .soft{color:var(--soft)}
 .small{font-size:13px}
@@ -29,9 +29,9 @@ dt{color:var(--soft)}dd{margin:0;text-align:right;font-variant-numeric:tabular-n
 .figure b{display:block;font-size:24px;line-height:1.25;font-variant-numeric:tabular-nums}
 .figure span{color:var(--soft);font-size:13px}
 svg{display:block;width:100%;height:auto;overflow:visible}
-svg text{fill:var(--soft);font:10.5px system-ui,sans-serif}
-.g{stroke:var(--grid)}.bar{fill:var(--accent)}.bar.past{fill:var(--accent2)}.area{fill:var(--fill)}.stroke{fill:none;stroke:var(--accent);stroke-width:2}.dot{fill:var(--accent)}.limit{stroke:var(--bad);stroke-dasharray:4 3;stroke-width:1.5}.limit.warn{stroke:var(--warn)}
-.kept{fill:var(--accent)}.going{fill:none;stroke:var(--accent2);stroke-width:1.5}.none{fill:var(--grid)}
+text{fill:var(--soft);font:10.5px system-ui,sans-serif}
+.g{stroke:var(--grid)}.bar{stroke:var(--accent)}.bar.past{stroke:var(--accent2)}.area{fill:var(--fill)}.stroke{fill:none;stroke:var(--accent);stroke-width:2}.dot{stroke:var(--accent);stroke-width:4.4;stroke-linecap:round}.limit{stroke:var(--bad);stroke-dasharray:4 3;stroke-width:1.5}.limit.warn{stroke:var(--warn)}
+.kept,.going,.none{fill:none;stroke-width:.75;stroke-dasharray:.75 .25}.kept{stroke:var(--accent)}.going{stroke:var(--accent2);stroke-width:.4}.none{stroke:var(--grid)}.shared{position:absolute;width:0;height:0}
 figure{margin:0;min-width:0}figcaption{margin-bottom:8px}
 details{margin-top:10px;font-size:13px}summary{cursor:pointer;color:var(--accent)}
 .scroll{overflow-x:auto;max-height:340px;overflow-y:auto}
@@ -39,7 +39,6 @@ table{border-collapse:collapse;width:100%;font-size:13.5px}
 caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 th,td{text-align:left;padding:6px 12px 6px 0;border-bottom:1px solid var(--line);vertical-align:top;font-weight:400}
 thead th{color:var(--soft);font-weight:600;white-space:nowrap}
-
 .n1 :is(td,th):nth-child(n+2),.n2 :is(td,th):nth-child(n+3),.n3 :is(td,th):nth-child(n+4),.n4 :is(td,th):nth-child(n+5){text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .cal{overflow-x:auto;margin-top:18px}.cal svg{min-width:640px}
 .key{display:inline-flex;align-items:center;gap:6px;margin-right:16px;font-size:13px;color:var(--soft)}

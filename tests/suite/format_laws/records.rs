@@ -277,13 +277,14 @@ pub fn gc() -> impl Strategy<Value = Gc> {
     let condemned = option::of((0u64..1 << 40, btree_map(writer(), ids(1..4), 1..4)));
     let revoked = vec((any::<[u8; 32]>(), ids(0..3)).prop_map(|(key, accepted)| Revoked { key, accepted }), 0..3);
     let manifests = vec((writer(), vec(any::<u8>(), 0..40)), 0..3);
-    (time(), condemned, ids(0..4), revoked, ids(0..3), manifests)
-        .prop_map(|(created, condemned, forgotten, revoked, pinned, manifests)| {
+    let records = vec(vec(any::<u8>(), 0..40), 0..3);
+    (time(), condemned, ids(0..4), revoked, ids(0..3), manifests, records)
+        .prop_map(|(created, condemned, forgotten, revoked, pinned, manifests, records)| {
             let condemned = condemned.map(|(grace_secs, packs)| Condemned {
                 not_before: created.plus(Duration::from_secs(grace_secs)),
                 packs: packs.into_iter().collect(),
             });
-            Gc { created, condemned, forgotten, revoked, pinned, manifests }
+            Gc { created, condemned, forgotten, revoked, pinned, manifests, records }
         })
         .prop_filter("it must say something", |gc| !gc.is_empty())
 }

@@ -239,6 +239,9 @@ fn show_gc(plaintext: &[u8]) -> Outcome {
     if !gc.manifests.is_empty() {
         shown["manifests"] = gc.manifests.iter().map(|(writer, object)| json!([writer, hex(object)])).collect();
     }
+    if !gc.records.is_empty() {
+        shown["records"] = gc.records.iter().map(hex).collect();
+    }
     Ok(shown)
 }
 

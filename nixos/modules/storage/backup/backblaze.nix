@@ -6,7 +6,13 @@
   ...
 }:
 let
-  inherit (lib) mkOption types;
+  inherit (panther.options)
+    maybeText
+    option
+    text
+    withExample
+    ;
+  inherit (lib) types;
   cfg = config.services.panther;
   panther = import ../../../lib/storage { inherit lib; };
   usesB2 = lib.any (b: panther.backup.parseRepository b.repository != null) (
@@ -16,41 +22,27 @@ let
 in
 {
   options.services.panther = {
-    b2KeyFile = mkOption {
-      type = types.nullOr types.str;
-      default = null;
-      example = "/run/secrets/b2-key";
-      description = "File with B2's application key: its id and the key, on two lines (docs/b2.md).";
-    };
-    b2ReadKeyFile = mkOption {
-      type = types.nullOr types.str;
-      default = null;
-      example = "/run/secrets/b2-read-key";
-      description = "File with the second key that only lists and reads, where the first is restricted to this machine's folder.";
-    };
-    b2Endpoint = mkOption {
-      type = types.nullOr types.str;
-      default = null;
-      description = "Another address of the service; for tests.";
-    };
-    opnix = mkOption {
-      type = types.attrsOf types.str;
-      default = { };
-      example = {
-        panther-password = "op://Infrastructure/panther-hetzner/password";
-        b2-key = "op://Infrastructure/b2-hetzner/key";
-      };
-      description = ''
-        References into 1Password, by the name of the file that OpNix is to write below `opnixFolder`, readable for root only.
-        The names `panther-password`, `panther-identity`, `b2-key` and `b2-read-key` are used by all backups that say nothing else. OpNix' own
-        module must be imported.
-      '';
-    };
-    opnixFolder = mkOption {
-      type = types.str;
-      default = "/var/lib/opnix/secrets";
-      description = "Where OpNix writes.";
-    };
+    b2KeyFile = withExample "/run/secrets/b2-key" (
+      maybeText null "File with B2's application key: its id and the key, on two lines (docs/b2.md)."
+    );
+    b2ReadKeyFile = withExample "/run/secrets/b2-read-key" (
+      maybeText null "File with the second key that only lists and reads, where the first is restricted to this machine's folder."
+    );
+    b2Endpoint = maybeText null "Another address of the service; for tests.";
+    opnix =
+      withExample
+        {
+          panther-password = "op://Infrastructure/panther-hetzner/password";
+          b2-key = "op://Infrastructure/b2-hetzner/key";
+        }
+        (
+          option (types.attrsOf types.str) { } ''
+            References into 1Password, by the name of the file that OpNix is to write below `opnixFolder`, readable for root only.
+            The names `panther-password`, `panther-identity`, `b2-key` and `b2-read-key` are used by all backups that say nothing else. OpNix' own
+            module must be imported.
+          ''
+        );
+    opnixFolder = text "/var/lib/opnix/secrets" "Where OpNix writes.";
   };
 
   config = lib.mkIf cfg.enable {

@@ -6,6 +6,7 @@
   ...
 }:
 let
+  inherit (panther.options) flag made;
   inherit (lib) mkOption types;
   cfg = config.services.panther;
   panther = import ../../../lib/storage { inherit lib; };
@@ -30,42 +31,15 @@ in
       description = "The panther to run; the flake's overlay has one.";
     };
 
-    checkConfig = mkOption {
-      type = types.bool;
-      default = true;
-      description = "Look at the configuration file with `panther config check` when the system is built.";
-    };
+    checkConfig = flag true "Look at the configuration file with `panther config check` when the system is built.";
 
-    hardening = mkOption {
-      type = types.attrs;
-      internal = true;
-      readOnly = true;
-      description = "What all units have in common.";
-    };
-    scriptEnvironment = mkOption {
-      type = types.attrsOf types.str;
-      internal = true;
-      readOnly = true;
-      description = "Environment of the scripts beside the program.";
-    };
-    scriptPath = mkOption {
-      type = types.listOf types.unspecified;
-      internal = true;
-      readOnly = true;
-      description = "Programs of the scripts.";
-    };
-    recordCommand = mkOption {
-      type = types.str;
-      internal = true;
-      readOnly = true;
-      description = "ExecStopPost= of each job: writes down how it went.";
-    };
-    configText = mkOption {
-      type = types.lines;
-      internal = true;
-      readOnly = true;
-      description = "The configuration file.";
-    };
+    hardening = made types.attrs "What all units have in common.";
+    scriptEnvironment = made (types.attrsOf types.str) "Environment of the scripts beside the program.";
+    scriptPath = made (types.listOf types.unspecified) "Programs of the scripts.";
+    recordCommand = made types.str "ExecStopPost= of each job: writes down how it went.";
+    configText = made types.lines "The configuration file.";
+    command = made types.unspecified "The program with a backup's profile, by the backup's name.";
+    main = made (types.nullOr types.str) "The backup for which one of them speaks: `nightly`, or the first there is.";
   };
 
   config = {
@@ -113,8 +87,10 @@ in
       scriptPath = [
         pkgs.bash
         pkgs.coreutils
+        pkgs.findutils
         pkgs.gawk
         pkgs.gnugrep
+        pkgs.gnused
         pkgs.util-linux
         pkgs.btrfs-progs
         pkgs.e2fsprogs
@@ -123,15 +99,33 @@ in
       ];
       scriptEnvironment = {
         PANTHER_STATE = "/var/lib/panther";
+        # The tags that the program's own figures have, so that one alert finds both.
+        PANTHER_TAGS = lib.concatStringsSep "," (
+          [ "host:${cfg.writer}" ]
+          ++ lib.optional config.panther.storage.enable "class:${config.panther.storage.class}"
+          ++ cfg.metrics.tags
+        );
       }
       // lib.optionalAttrs (cfg.metrics.dogstatsd != null) {
         PANTHER_DOGSTATSD = cfg.metrics.dogstatsd;
-        PANTHER_TAGS = lib.concatStringsSep "," cfg.metrics.tags;
       }
       // lib.optionalAttrs (cfg.metrics.prometheusFolder != null) {
         PANTHER_PROMETHEUS = cfg.metrics.prometheusFolder;
       };
       recordCommand = "${script}/record.sh";
+      command =
+        name:
+        "${cfg.package}/bin/panther --config /etc/panther/config.toml --profile ${lib.escapeShellArg name}";
+      main =
+        let
+          names = lib.attrNames (lib.filterAttrs (_: b: b.enable) cfg.backups);
+        in
+        if !cfg.enable || names == [ ] then
+          null
+        else if lib.elem "nightly" names then
+          "nightly"
+        else
+          lib.head names;
       configText = panther.toml.toTOML {
         profiles = lib.mapAttrs (_: b: b.profile) (lib.filterAttrs (_: b: b.enable) cfg.backups);
       };

@@ -1,4 +1,4 @@
-# The status page: a folder of files that Caddy serves.
+# The status page: a folder of files that Caddy serves. index.html and status.json are those of `panther report` (units.nix), units.html and units.json of status.sh.
 {
   config,
   lib,
@@ -6,7 +6,14 @@
   ...
 }:
 let
-  inherit (lib) mkOption types;
+  panther = import ../../../lib/storage { inherit lib; };
+  inherit (panther.options)
+    maybeText
+    saying
+    text
+    texts
+    withExample
+    ;
   cfg = config.services.panther;
   status = cfg.statusPage;
   script = "${pkgs.runtimeShell} ${../../../scripts}";
@@ -14,37 +21,25 @@ in
 {
   options.services.panther.statusPage = {
     enable = lib.mkEnableOption "a page that shows how the backups of this machine are";
-    folder = mkOption {
-      type = types.str;
-      default = "/var/lib/panther-status";
-      description = "Where the page is written.";
-    };
-    domain = mkOption {
-      type = types.nullOr types.str;
-      default = null;
-      example = "backup.hbohlen.systems";
-      description = "Under which name Caddy serves it; `null`: it is only written.";
-    };
-    allow = mkOption {
-      type = types.listOf types.str;
-      default = [ "private_ranges" ];
-      description = "Who may see it: addresses as Caddy's `remote_ip` takes them. What is there names hosts and paths.";
-    };
-    report = mkOption {
-      type = types.listOf types.str;
-      default = [ ];
-      example = [
-        "report"
-        "--html"
-        "/var/lib/panther-status/report"
-      ];
-      description = "Arguments with which panther writes a report of its own besides. Needs a panther that has the command.";
-    };
+    folder = text "/var/lib/panther-status" "Where the page is written.";
+    domain = withExample "backup.hbohlen.systems" (
+      maybeText null "Under which name Caddy serves it; `null`: it is only written."
+    );
+    allow =
+      texts [ "private_ranges" ]
+        "Who may see it: addresses as Caddy's `remote_ip` takes them. What is there names hosts and paths.";
+    of = saying "`nightly`, or the first backup" (
+      maybeText cfg.main "Of which backup's repository the page is: all hosts of it with the admin's key, this machine's own with a writer's. `null`: only the units are shown."
+    );
+    onCalendar = text "hourly" "When `panther report` writes the page. The units' states are written every five minutes.";
   };
 
   config = lib.mkIf (cfg.enable && status.enable) {
+    assertions = lib.optional (!(panther.calendar.isCalendar status.onCalendar)) (
+      panther.options.refuse "services.panther.statusPage.onCalendar = “${status.onCalendar}” is none of the forms that panther reads (docs/retention.md): hourly, daily, Sun 04:00, *:0/15, …."
+    );
     systemd.services.panther-status = {
-      description = "Status page of the backups";
+      description = "Page of the states of panther's units";
       path = cfg.scriptPath;
       environment = cfg.scriptEnvironment // {
         PANTHER_JOB = "status";
@@ -53,12 +48,7 @@ in
       };
       serviceConfig = cfg.hardening // {
         Type = "oneshot";
-        ExecStart = [
-          "${script}/status.sh"
-        ]
-        ++
-          lib.optional (status.report != [ ])
-            "${cfg.package}/bin/panther --config /etc/panther/config.toml ${lib.escapeShellArgs status.report}";
+        ExecStart = "${script}/status.sh";
         StateDirectory = "panther";
         ReadWritePaths = [ status.folder ];
         CapabilityBoundingSet = "";
@@ -83,7 +73,7 @@ in
         respond @others 403
         root * ${status.folder}
         header Cache-Control "no-store"
-        header Content-Security-Policy "default-src 'none'; style-src 'unsafe-inline'"
+        header Content-Security-Policy "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
         file_server
       '';
     };

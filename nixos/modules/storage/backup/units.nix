@@ -16,6 +16,7 @@ let
     optionalString
     ;
   cfg = config.services.panther;
+  status = cfg.statusPage;
   storage = config.panther.storage;
   panther = import ../../../lib/storage { inherit lib; };
   script = "${pkgs.runtimeShell} ${../../../scripts}";
@@ -53,6 +54,17 @@ let
   isFrequent =
     b:
     b.dueCheck.enable || (b.onCalendar != null && panther.calendar.maxGapMinutes b.onCalendar <= 360);
+  postgresql = config.panther.databases.postgresql;
+  # With a base backup the archived log before it can go.
+  trims = b: postgresql.enable && lib.elem postgresql.folder (allSources b);
+  trim =
+    when:
+    "${script}/wal-trim.sh ${when} ${
+      escapeShellArgs [
+        postgresql.walArchive
+        postgresql.folder
+      ]
+    }";
   seconds = text: toString (panther.calendar.seconds text);
 
   job =
@@ -62,12 +74,25 @@ let
       kind,
       arguments,
       capabilities,
+      isShort ? false,
+      goesOn ? false,
       extra ? { },
     }:
     let
       unit = "panther-${kind}-${name}";
-      command = "${cfg.package}/bin/panther --config /etc/panther/config.toml --profile ${lib.escapeShellArg name}";
-      awake = optionalString b.inhibitsSleep "${pkgs.systemd}/bin/systemd-inhibit --what=sleep:idle --who=panther --why=${kind} --mode=block ";
+      awake = optionalString (
+        b.inhibitsSleep && !isShort
+      ) "${pkgs.systemd}/bin/systemd-inhibit --what=sleep:idle --who=panther --why=${kind} --mode=block ";
+      # systemd stops at the first that fails.
+      commands =
+        if goesOn then
+          [
+            "${script}/each.sh ${cfg.command name}${
+              lib.concatMapStrings (a: " --each ${escapeShellArgs a}") arguments
+            }"
+          ]
+        else
+          map (a: "${cfg.command name} ${escapeShellArgs a}") arguments;
     in
     {
       description = "panther ${kind}: ${name}";
@@ -91,7 +116,7 @@ let
         cfg.hardening
         // {
           Type = "oneshot";
-          ExecStart = map (a: "${awake}${command} ${escapeShellArgs a}") arguments;
+          ExecStart = map (c: awake + c) commands;
           ExecStopPost = cfg.recordCommand;
           LoadCredential = credentials b;
           StateDirectory = "panther";
@@ -124,7 +149,7 @@ let
         arguments = [
           (panther.backup.backupArguments {
             inherit (b) snapshot;
-            extra = b.extraBackupArgs ++ panther.backup.databaseArguments b.databases;
+            extra = b.extraBackupArgs;
           })
         ];
         capabilities = [
@@ -132,8 +157,8 @@ let
           "CAP_SYS_ADMIN"
           "CAP_FOWNER"
         ]
-        # To ask PostgreSQL as the owner of its files.
-        ++ optionals (b.databases != [ ]) [
+        # To ask PostgreSQL as the owner of its files, and to thin out its archive.
+        ++ optionals (b.databases != [ ] || trims b) [
           "CAP_SETUID"
           "CAP_SETGID"
         ];
@@ -143,8 +168,9 @@ let
             ++ optionals (b.snapshot != "never") (
               map (r: "-${panther.subvolumes.inFolder r ".panther"}") (roots b)
             )
-            ++ optional (panther.backup.parseRepository b.repository == null) b.repository;
-          ExecStartPre = optional (b.backupPrepareCommand != null) b.backupPrepareCommand;
+            ++ optional (inFolder b) b.repository
+            ++ optional (trims b) "-${postgresql.walArchive}";
+          ExecStartPost = optional (trims b) (trim "after");
           ExecStopPost = optional (b.backupCleanupCommand != null) b.backupCleanupCommand ++ [
             cfg.recordCommand
           ];
@@ -154,9 +180,10 @@ let
     in
     made
     // {
-      path = made.path ++ optionals (b.databases != [ ]) config.panther.databases.packages;
+      path = made.path ++ optionals (b.databases != [ ] || trims b) config.panther.databases.packages;
       environment =
         made.environment
+        // optionalAttrs (trims b) { WAL_KEEP_SECONDS = seconds postgresql.walKeep; }
         // optionalAttrs b.dueCheck.enable {
           DUE_AFTER_SECONDS = seconds b.dueCheck.after;
           DUE_CATCH_UP_SECONDS = seconds b.dueCheck.catchUpAfter;
@@ -176,6 +203,13 @@ let
       # The next attempt comes anyway. No network is no failure until the age of the last success says so.
       serviceConfig =
         made.serviceConfig
+        // {
+          # Not ExecStartPre=: RestartPreventExitStatus= looks at the main process only, and a missing credential would be tried again in silence.
+          ExecStart =
+            optional (b.backupPrepareCommand != null) b.backupPrepareCommand
+            ++ optional (trims b) (trim "before")
+            ++ made.serviceConfig.ExecStart;
+        }
         // optionalAttrs (isFrequent b) {
           Restart = "no";
           SuccessExitStatus = "7";
@@ -194,7 +228,8 @@ let
     // more;
   };
 
-  adminJobs = b: {
+  # What is done beside backups, and what each needs more than the others.
+  otherJobs = b: {
     check = {
       inherit (b.check) onCalendar;
       arguments = [
@@ -212,11 +247,69 @@ let
       arguments = b.forget.arguments ++ optional b.prune.enable b.prune.arguments;
     };
     drill = {
-      inherit (b.drill) onCalendar;
-      arguments = [ b.drill.arguments ];
+      inherit (b.drill) onCalendar arguments;
+      goesOn = true;
+      # Owners and attributes are restored, into a folder of the unit's own; what is compared with belongs to everybody; PostgreSQL is started as its owner.
+      capabilities = [
+        "CAP_DAC_OVERRIDE"
+        "CAP_DAC_READ_SEARCH"
+        "CAP_CHOWN"
+        "CAP_FOWNER"
+        "CAP_FSETID"
+        "CAP_MKNOD"
+        "CAP_SETFCAP"
+        "CAP_SETGID"
+        "CAP_SETUID"
+        "CAP_SYS_ADMIN"
+      ];
+    };
+    audit = {
+      inherit (b.audit) onCalendar;
+      arguments = [ [ "audit" ] ];
+      isShort = true;
+      capabilities = [ "CAP_DAC_READ_SEARCH" ];
+      # Homes and mounts are what is asked after.
+      extra.ProtectProc = "default";
+    };
+    report = {
+      onCalendar = if status.enable && status.of == b.name then status.onCalendar else null;
+      arguments = [
+        [
+          "report"
+          "--html"
+          status.folder
+        ]
+      ];
+      isShort = true;
+      capabilities = [ "CAP_DAC_READ_SEARCH" ];
+      extra = {
+        ReadWritePaths = prometheus ++ [ status.folder ];
+        UMask = "0022";
+        # Without a network the page stays as it was, and says how old it is.
+        Restart = "no";
+        SuccessExitStatus = "7";
+      };
     };
   };
-  scheduledJobs = b: filterAttrs (_: j: j.onCalendar != null) (adminJobs b);
+  scheduledJobs =
+    name: b: filterAttrs (_: j: j.onCalendar != null) (otherJobs (b // { inherit name; }));
+  inFolder = b: panther.backup.parseRepository b.repository == null;
+  otherUnit =
+    name: b: kind: j:
+    job (
+      {
+        inherit name b kind;
+        # A repository in a folder may belong to somebody else.
+        capabilities = optionals (inFolder b) [ "CAP_DAC_READ_SEARCH" ];
+      }
+      // removeAttrs j [ "onCalendar" ]
+      // {
+        extra = {
+          ReadWritePaths = prometheus ++ optional (inFolder b) b.repository;
+        }
+        // (j.extra or { });
+      }
+    );
 in
 {
   config = {
@@ -226,34 +319,8 @@ in
         unit = backupUnit name b;
         others = lib.mapAttrs' (
           kind: j:
-          lib.nameValuePair "panther-${kind}-${name}" (
-            removeAttrs (job {
-              inherit name b kind;
-              inherit (j) arguments;
-              # A repository in a folder may belong to somebody else.
-              capabilities = optionals (panther.backup.parseRepository b.repository == null) [
-                "CAP_DAC_READ_SEARCH"
-              ];
-              extra = {
-                # A drill restores owners and attributes, into its own folder.
-                ReadWritePaths =
-                  prometheus ++ optional (panther.backup.parseRepository b.repository == null) b.repository;
-              }
-              // optionalAttrs (kind == "drill") {
-                CapabilityBoundingSet = [
-                  "CAP_DAC_OVERRIDE"
-                  "CAP_CHOWN"
-                  "CAP_FOWNER"
-                  "CAP_FSETID"
-                  "CAP_MKNOD"
-                  "CAP_SETFCAP"
-                  "CAP_SYS_ADMIN"
-                ];
-                PrivateTmp = true;
-              };
-            }) [ "unit" ]
-          )
-        ) (scheduledJobs b);
+          lib.nameValuePair "panther-${kind}-${name}" (removeAttrs (otherUnit name b kind j) [ "unit" ])
+        ) (scheduledJobs name b);
       in
       { ${unit.unit} = removeAttrs unit [ "unit" ]; } // others
     ) enabled;
@@ -267,7 +334,7 @@ in
       }
       // lib.mapAttrs' (
         kind: j: lib.nameValuePair "panther-${kind}-${name}" (timer j.onCalendar b.delay { })
-      ) (scheduledJobs b)
+      ) (scheduledJobs name b)
     ) enabled;
 
     systemd.tmpfiles.rules = lib.unique (

@@ -16,10 +16,7 @@ let
   storage = config.panther.storage;
   panther = import ../../../lib/storage { inherit lib; };
   enabled = lib.filterAttrs (_: b: b.enable) cfg.backups;
-  fail = message: {
-    assertion = false;
-    inherit message;
-  };
+  fail = panther.options.refuse;
   delay = b: panther.calendar.minutes b.delay;
   script = "${pkgs.runtimeShell} ${../../../scripts}";
 
@@ -31,24 +28,26 @@ let
         fail "services.panther.backups.${name}: ${what.option} = “${what.value}” is none of the forms that panther reads (docs/retention.md): hourly, daily, Sun 04:00, *:0/15, …."
       )
       (
-        lib.filter (w: w.value != null && !(panther.calendar.isCalendar w.value)) [
-          {
-            option = "onCalendar";
-            value = b.onCalendar;
-          }
-          {
-            option = "check.onCalendar";
-            value = b.check.onCalendar;
-          }
-          {
-            option = "forget.onCalendar";
-            value = b.forget.onCalendar;
-          }
-          {
-            option = "drill.onCalendar";
-            value = b.drill.onCalendar;
-          }
-        ]
+        lib.filter (w: w.value != null && !(panther.calendar.isCalendar w.value)) (
+          [
+            {
+              option = "onCalendar";
+              value = b.onCalendar;
+            }
+          ]
+          ++
+            map
+              (kind: {
+                option = "${kind}.onCalendar";
+                value = b.${kind}.onCalendar;
+              })
+              [
+                "audit"
+                "check"
+                "drill"
+                "forget"
+              ]
+        )
       );
 
   schedule =
@@ -79,15 +78,13 @@ let
       )
     );
 
+  inStore =
+    option: file:
+    optional (panther.backup.isInStore file) (
+      fail "${option} is ${file}, in the store, which everybody on this machine can read, and which is copied to caches: name a file that exists at run time only, as a string, such as \"/run/secrets/panther-password\"."
+    );
   secrets =
     name: b:
-    let
-      inStore =
-        option: file:
-        optional (panther.backup.isInStore file) (
-          fail "${option} is ${file}, in the store, which everybody on this machine can read, and which is copied to caches: name a file that exists at run time only, as a string, such as \"/run/secrets/panther-password\"."
-        );
-    in
     inStore "services.panther.backups.${name}.passwordFile" b.passwordFile
     ++ inStore "services.panther.backups.${name}.identityFile" b.identityFile
     ++ optional (b.passwordFile == null && b.identityFile == null) (
@@ -142,26 +139,45 @@ let
     ++ money name b
     ++ map fail (panther.snapshots.problems "services.panther.backups.${name}.retention" b.retention);
 
-  ages = lib.concatStrings (
-    mapAttrsToList (
-      name: b: "backup-${name} ${toString (panther.calendar.seconds b.warnAgeAfter)}\n"
-    ) enabled
-  );
+  # A job that is missed once is no alarm; a backup says itself how old it may get.
+  ages =
+    let
+      line = job: seconds: "${job} ${toString seconds}\n";
+      others =
+        name: b:
+        map
+          (
+            kind:
+            let
+              inherit (b.${kind}) onCalendar;
+            in
+            lib.optionalString (onCalendar != null && panther.calendar.isCalendar onCalendar) (
+              line "${kind}-${name}" (2 * 60 * (panther.calendar.maxGapMinutes onCalendar + delay b))
+            )
+          )
+          [
+            "audit"
+            "check"
+            "drill"
+            "forget"
+          ];
+    in
+    lib.concatStrings (
+      concatLists (
+        mapAttrsToList (
+          name: b: [ (line "backup-${name}" (panther.calendar.seconds b.warnAgeAfter)) ] ++ others name b
+        ) enabled
+      )
+    );
   snapshots = config.panther.snapshots;
 in
 {
   config = lib.mkIf cfg.enable {
     assertions =
       concatLists (mapAttrsToList each enabled)
-      ++ optional (panther.backup.isInStore cfg.b2KeyFile) (
-        fail "services.panther.b2KeyFile is in the store, which everybody on this machine can read: name a file that exists at run time only."
-      )
-      ++ optional (panther.backup.isInStore cfg.b2ReadKeyFile) (
-        fail "services.panther.b2ReadKeyFile is in the store, which everybody on this machine can read: name a file that exists at run time only."
-      )
-      ++ optional (panther.backup.isInStore cfg.alerts.webhookFile) (
-        fail "services.panther.alerts.webhookFile is in the store, which everybody on this machine can read: name a file that exists at run time only."
-      );
+      ++ inStore "services.panther.b2KeyFile" cfg.b2KeyFile
+      ++ inStore "services.panther.b2ReadKeyFile" cfg.b2ReadKeyFile
+      ++ inStore "services.panther.alerts.webhookFile" cfg.alerts.webhookFile;
 
     # What never ran cannot fail: the ages of the last successes are looked at by a unit of its own.
     systemd.services.panther-watch = {
@@ -187,7 +203,7 @@ in
         WATCH_SNAPSHOT_LIMIT = lib.optionalString snapshots.enable (
           toString (panther.snapshots.countAtMost snapshots.retention + 2)
         );
-        WATCH_POOLS = lib.concatMapStrings (s: "${s.pool} ${s.mountpoint}\n") (
+        WATCH_FULL = lib.concatMapStrings (s: "${s.mountpoint}\n") (
           lib.filter (s: s.mountpoint == "/" || s.mountpoint == "/data") (lib.attrValues storage.subvolumes)
         );
       };

@@ -6,54 +6,37 @@
   ...
 }:
 let
-  inherit (lib) mkOption types;
+  panther = import ../../../lib/storage { inherit lib; };
+  inherit (panther.options)
+    flag
+    maybeText
+    text
+    texts
+    withExample
+    ;
   cfg = config.services.panther;
   script = "${pkgs.runtimeShell} ${../../../scripts}";
 in
 {
   options.services.panther = {
     alerts = {
-      enable = mkOption {
-        type = types.bool;
-        default = true;
-        description = "Tell of units that fail. What is said always goes to the journal, too, with priority err.";
-      };
-      webhookFile = mkOption {
-        type = types.nullOr types.str;
-        default = null;
-        example = "/run/secrets/slack-webhook";
-        description = "File with an address that gets a message as JSON, `{\"text\": …}`, as Slack takes it.";
-      };
-      mailTo = mkOption {
-        type = types.nullOr types.str;
-        default = null;
-        description = "An address that gets a mail by `sendmail`, which must be set up.";
-      };
-      repeatAfter = mkOption {
-        type = types.str;
-        default = "6h";
-        description = "The same unit is not told of again sooner than this.";
-      };
+      enable = flag true "Tell of units that fail. What is said always goes to the journal, too, with priority err.";
+      webhookFile = withExample "/run/secrets/slack-webhook" (
+        maybeText null (
+          "File with an address that gets a message as JSON, `{\"text\": …}`, as Slack takes it."
+        )
+      );
+      mailTo = maybeText null "An address that gets a mail by `sendmail`, which must be set up.";
+      repeatAfter = text "6h" "The same unit is not told of again sooner than this.";
     };
     metrics = {
-      dogstatsd = mkOption {
-        type = types.nullOr types.str;
-        default = null;
-        example = "127.0.0.1:8125";
-        description = "Where figures and events go as DogStatsD datagrams.";
-      };
-      tags = mkOption {
-        type = types.listOf types.str;
-        default = [ ];
-        example = [ "env:production" ];
-        description = "Tags of each figure.";
-      };
-      prometheusFolder = mkOption {
-        type = types.nullOr types.str;
-        default = null;
-        example = "/var/lib/node-exporter";
-        description = "Folder of the node exporter's textfile collector.";
-      };
+      dogstatsd = withExample "127.0.0.1:8125" (
+        maybeText null "Where figures and events go as DogStatsD datagrams."
+      );
+      tags = withExample [ "env:production" ] (texts [ ] "Tags of each figure.");
+      prometheusFolder = withExample "/var/lib/node-exporter" (
+        maybeText null "Folder of the node exporter's textfile collector."
+      );
     };
   };
 
@@ -65,9 +48,7 @@ in
         cfg.scriptEnvironment
         // {
           PANTHER_JOB = "alert";
-          ALERT_REPEAT_SECONDS = toString (
-            (import ../../../lib/storage { inherit lib; }).calendar.seconds cfg.alerts.repeatAfter
-          );
+          ALERT_REPEAT_SECONDS = toString (panther.calendar.seconds cfg.alerts.repeatAfter);
           ALERT_HOST = config.networking.hostName;
         }
         // lib.optionalAttrs (cfg.alerts.mailTo != null) { ALERT_MAIL_TO = cfg.alerts.mailTo; };

@@ -1,70 +1,60 @@
-# Datadog's agent with what it looks at itself, DogStatsD for the rest; Prometheus beside it or instead.
-{ config, lib, ... }:
+# Datadog's agent with what it looks at itself, DogStatsD for the rest; Prometheus beside it or instead. Monitors and rules are those of `panther alerts`:
+# thresholds that differ by host are the program's objectives, in its configuration.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
-  inherit (lib) mkOption types;
+  inherit (panther.options)
+    made
+    saying
+    text
+    texts
+    withExample
+    ;
+  inherit (lib) types;
   cfg = config.panther.monitoring;
   service = config.services.panther;
   storage = config.panther.storage;
   panther = import ../../../lib/storage { inherit lib; };
-  thresholds = {
-    backupMaxAgeSeconds = lib.foldl' lib.max 0 (
-      map (b: panther.calendar.seconds b.warnAgeAfter) (lib.attrValues service.backups)
-    );
-    snapshotMaxAgeSeconds =
-      60
-      * 3
-      * panther.snapshots.worstAgeMinutes {
-        inherit (config.panther.snapshots) onCalendar;
-        delayMinutes = panther.calendar.minutes config.panther.snapshots.delay;
-      };
-  };
 in
 {
   options.panther.monitoring = {
     datadog = {
       enable = lib.mkEnableOption "Datadog's agent for storage and backups";
-      apiKeyFile = mkOption {
-        type = types.str;
-        default = "${service.opnixFolder}/datadog-api-key";
-        defaultText = lib.literalMD "`datadog-api-key` where OpNix writes";
-        description = "File with the API key, at run time.";
-      };
-      site = mkOption {
-        type = types.str;
-        default = "datadoghq.eu";
-        description = "Datadog's site.";
-      };
-      notify = mkOption {
-        type = types.listOf types.str;
-        default = [ ];
-        example = [ "@slack-alerts" ];
-        description = "Who is named in the monitors' messages.";
-      };
+      apiKeyFile = saying "`datadog-api-key` where OpNix writes" (
+        text "${service.opnixFolder}/datadog-api-key" "File with the API key, at run time."
+      );
+      site = text "datadoghq.eu" "Datadog's site.";
+      notify = withExample [ "@slack-alerts" ] (texts [ ] "Who is named in the monitors' messages.");
     };
     prometheus.enable = lib.mkEnableOption "the node exporter with panther's figures, and alert rules";
-    monitors = mkOption {
-      type = types.listOf types.attrs;
-      internal = true;
-      readOnly = true;
-      description = "Monitors as Datadog's API takes them.";
-    };
-    rules = mkOption {
-      type = types.attrs;
-      internal = true;
-      readOnly = true;
-      description = "Rules for Prometheus.";
-    };
+    runbook = text "https://github.com/hbohlen/panther/blob/main/docs/runbook.md" "Where docs/runbook.md can be read; each alert links to its place there.";
+    monitorArguments = made (types.listOf types.str) "Arguments of panther that give Datadog's monitors.";
+    ruleArguments = made (types.listOf types.str) "Arguments of panther that give Prometheus' rules.";
   };
 
   config = lib.mkMerge [
     {
       panther.monitoring = {
-        monitors = panther.monitoring.datadogMonitors {
-          inherit thresholds;
-          inherit (cfg.datadog) notify;
-          tags = [ "host:${config.networking.hostName}" ];
-        };
-        rules = panther.monitoring.prometheusRules { inherit thresholds; };
+        monitorArguments = [
+          "alerts"
+          "--datadog"
+          "--runbook"
+          cfg.runbook
+        ]
+        ++ lib.optionals (cfg.datadog.notify != [ ]) [
+          "--notify"
+          (lib.concatStringsSep " " cfg.datadog.notify)
+        ];
+        ruleArguments = [
+          "alerts"
+          "--prometheus"
+          "--runbook"
+          cfg.runbook
+        ];
       };
     }
     (lib.mkIf cfg.datadog.enable {
@@ -109,7 +99,9 @@ in
         ];
         extraFlags = [ "--collector.textfile.directory=${service.metrics.prometheusFolder}" ];
       };
-      environment.etc."panther/prometheus-rules.json".text = builtins.toJSON cfg.rules;
+      environment.etc."panther/prometheus-rules.json".source =
+        pkgs.runCommand "panther-prometheus-rules.json" { }
+          "${service.package}/bin/panther ${lib.escapeShellArgs cfg.ruleArguments} >$out";
     })
   ];
 }

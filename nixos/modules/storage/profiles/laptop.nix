@@ -14,33 +14,7 @@ in
         offsiteMinutes = mkDefault (36 * 60);
         restoreMinutes = mkDefault 60;
       };
-      subvolumes = {
-        root = {
-          mountpoint = "/";
-          snapshots = mkDefault true;
-          backup = mkDefault true;
-        };
-        home = {
-          mountpoint = "/home";
-          snapshots = mkDefault true;
-          backup = mkDefault true;
-        };
-        # Made anew from the flake; code is compressed well, and checksums matter: no nodatacow.
-        nix = {
-          mountpoint = "/nix";
-          backup = mkDefault false;
-        };
-        containers = {
-          mountpoint = "/var/lib/containers";
-          mode = mkDefault "711";
-          backup = mkDefault false;
-        };
-        backups = {
-          mountpoint = "/var/lib/backups";
-          mode = mkDefault "700";
-          backup = mkDefault false;
-        };
-      };
+      subvolumes = panther.profiles.baseSubvolumes { backupsMode = "700"; };
     };
     panther.snapshots = {
       enable = mkDefault true;

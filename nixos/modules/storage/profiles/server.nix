@@ -10,31 +10,7 @@ in
     panther.storage = {
       layout = mkDefault "server";
       objectives.offsiteMinutes = mkDefault (26 * 60);
-      subvolumes = {
-        root = {
-          mountpoint = "/";
-          snapshots = mkDefault true;
-          backup = mkDefault true;
-        };
-        home = {
-          mountpoint = "/home";
-          snapshots = mkDefault true;
-          backup = mkDefault true;
-        };
-        nix = {
-          mountpoint = "/nix";
-          backup = mkDefault false;
-        };
-        containers = {
-          mountpoint = "/var/lib/containers";
-          mode = mkDefault "711";
-          backup = mkDefault false;
-        };
-        backups = {
-          mountpoint = "/var/lib/backups";
-          mode = mkDefault "711";
-          backup = mkDefault false;
-        };
+      subvolumes = panther.profiles.baseSubvolumes { backupsMode = "711"; } // {
         log = {
           mountpoint = "/var/log";
           mountOptions = mkDefault [

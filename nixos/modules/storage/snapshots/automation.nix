@@ -5,33 +5,26 @@
   ...
 }:
 let
-  inherit (lib) mkOption types;
+  inherit (panther.options) option text withExample;
+  inherit (lib) types;
   cfg = config.panther.snapshots;
   storage = config.panther.storage;
   service = config.services.panther;
   panther = import ../../../lib/storage { inherit lib; };
-  exe = "${service.package}/bin/panther";
+  # With a profile the runs are in the history, and figures are sent.
+  exe =
+    if service.main == null then "${service.package}/bin/panther" else service.command service.main;
   words = lib.escapeShellArgs;
 in
 {
   options.panther.snapshots = {
-    onCalendar = mkOption {
-      type = types.str;
-      default = "hourly";
-      example = "*:0/15";
-      description = "When snapshots are made: the part of systemd's calendar expressions described in docs/retention.md.";
-    };
-    delay = mkOption {
-      type = types.str;
-      default = "0s";
-      example = "5min";
-      description = "Up to so much later, always as much on one machine.";
-    };
-    label = mkOption {
-      type = types.nullOr (types.strMatching "[A-Za-z0-9._-]+");
-      default = null;
-      description = "Goes into the names of the snapshots, after the time.";
-    };
+    onCalendar = withExample "*:0/15" (
+      text "hourly" "When snapshots are made: the part of systemd's calendar expressions described in docs/retention.md."
+    );
+    delay = withExample "5min" (text "0s" "Up to so much later, always as much on one machine.");
+    label = option (types.nullOr (
+      types.strMatching "[A-Za-z0-9._-]+"
+    )) null "Goes into the names of the snapshots, after the time.";
   };
 
   config = lib.mkIf (cfg.enable && cfg.subvolumes != [ ]) {
@@ -42,20 +35,15 @@ in
       }
     ]
     ++ lib.optionals (storage.enable && panther.calendar.isCalendar cfg.onCalendar) (
-      map
-        (message: {
-          assertion = false;
-          inherit message;
-        })
-        (
-          panther.backup.objectiveProblems {
-            what = "panther.snapshots.onCalendar";
-            inherit (cfg) onCalendar;
-            delayMinutes = panther.calendar.minutes cfg.delay;
-            objectiveMinutes = storage.objectives.localMinutes;
-            option = "panther.storage.objectives.localMinutes";
-          }
-        )
+      map panther.options.refuse (
+        panther.backup.objectiveProblems {
+          what = "panther.snapshots.onCalendar";
+          inherit (cfg) onCalendar;
+          delayMinutes = panther.calendar.minutes cfg.delay;
+          objectiveMinutes = storage.objectives.localMinutes;
+          option = "panther.storage.objectives.localMinutes";
+        }
+      )
     );
 
     # The folder must be there for the unit to be allowed to write to it and to nothing else.
@@ -97,6 +85,8 @@ in
           map (s: "-${panther.subvolumes.inFolder s ".panther"}") cfg.subvolumes
           ++ lib.optional (service.metrics.prometheusFolder != null) "-${service.metrics.prometheusFolder}";
         StateDirectory = "panther";
+        CacheDirectory = "panther";
+        CacheDirectoryMode = "0700";
         CapabilityBoundingSet = [
           "CAP_SYS_ADMIN"
           "CAP_DAC_READ_SEARCH"

@@ -1,7 +1,7 @@
 # Local snapshots: read-only, in the folder .panther of each subvolume, by `panther snapshot`.
 { config, lib, ... }:
 let
-  inherit (lib) mkOption types;
+  inherit (panther.options) saying texts withExample;
   panther = import ../../../lib/storage { inherit lib; };
 in
 {
@@ -12,12 +12,10 @@ in
 
   options.panther.snapshots = {
     enable = lib.mkEnableOption "local snapshots by timer";
-    subvolumes = mkOption {
-      type = types.listOf types.str;
-      default = panther.subvolumes.snapshotted config.panther.storage.subvolumes;
-      defaultText = lib.literalMD "those of `panther.storage.subvolumes` with `snapshots`";
-      example = [ "/home" ];
-      description = "Mount points of subvolumes. One run makes one snapshot in each, all under the same name.";
-    };
+    subvolumes = withExample [ "/home" ] (
+      saying "those of `panther.storage.subvolumes` with `snapshots`" (
+        texts (panther.subvolumes.snapshotted config.panther.storage.subvolumes) "Mount points of subvolumes. One run makes one snapshot in each, all under the same name."
+      )
+    );
   };
 }

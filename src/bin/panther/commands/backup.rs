@@ -15,8 +15,9 @@ use panther::repo::writer::{AUTO, DEFAULT_LEVEL};
 use panther::report::backup as report;
 use panther::source::{ExcludeOptions, parse_size};
 use panther::{Error, Result};
+use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Options of `backup`.
@@ -267,7 +268,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     };
     budget::check(context, &repo, &state, &options, overridden)?;
     let done = backup(&repo, &state, &options, &context.ui)?;
-    note(context, &repo, &done);
+    note(context, &repo, &options.paths, &done);
     let left_out = done.databases.iter().filter_map(|database| database.error.as_ref());
     done.warnings.iter().chain(&done.failed_hooks).chain(left_out).for_each(|warning| context.ui.warn(warning));
     open::warn_of_oddities(context, &repo);
@@ -276,7 +277,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
 }
 
 /// For the history and for metrics.
-fn note(context: &Context, repo: &Repository, done: &BackupReport) {
+fn note(context: &Context, repo: &Repository, paths: &[PathBuf], done: &BackupReport) {
     // What is not read back is no success to be told to anybody.
     let is_read_back = done.snapshot.is_some_and(|id| {
         let name = Name::Snapshot(done.writer.clone(), id);
@@ -291,6 +292,11 @@ fn note(context: &Context, repo: &Repository, done: &BackupReport) {
         record.stored_bytes = done.summary.stored_bytes;
         record.problems = done.summary.unreadable + done.vanished.len() as u64;
         record.is_dry = done.dry_run;
+        // What was asked for, without a database that was left out: an audit goes by it.
+        let is_there =
+            |path: &&PathBuf| !done.databases.iter().any(|d| d.error.is_some() && Path::new(&d.path) == *path);
+        let whole = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string();
+        record.details = json!({ "paths": paths.iter().filter(is_there).map(whole).collect::<Vec<_>>() });
     });
 }
 

@@ -91,7 +91,9 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
 /// Whatever is wrong with the ledger: without it nobody knows what is left.
 pub fn budget(given: Option<Limit>, context: &Context, repo: &Repository) -> Result<Budget> {
     let backend = repo.backend();
-    let default = if backend.is_remote() { Limit::Free } else { Limit::None };
+    // The profile can say that reading may cost something.
+    let said = context.profile().and_then(|profile| profile.budget.as_ref()).and_then(|budget| budget.free_egress_only);
+    let default = if backend.is_remote() && said != Some(false) { Limit::Free } else { Limit::None };
     let limit = given.unwrap_or(default);
     if limit == Limit::None || !backend.is_remote() {
         return Ok(Budget { limit, used_bytes: 0 });

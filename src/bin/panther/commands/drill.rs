@@ -6,19 +6,16 @@ use crate::context::Context;
 use crate::facts::Known;
 use crate::open;
 use crate::scratch::Scratch;
-use panther::config::types::DatabaseKind;
 use panther::format::time::Time;
 use panther::ops::Progress;
 use panther::ops::database::CommandLine;
-use panther::ops::drill::{DrillOptions, DrillRecord, drill, keep, records};
+use panther::ops::drill::{DrillOptions, DrillRecord, Extent, drill, keep, records};
 use panther::report::drill::{Body, text};
 use panther::source::parse_size;
 use panther::{Error, Result};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// A whole restore is due after so long.
-const WHOLE_SECS: i64 = 30 * 86_400;
 /// Where nothing is said.
 const FILES: usize = 200;
 const BYTES: u64 = 2 << 30;
@@ -32,11 +29,12 @@ const PACKS: usize = 59;
   panther -p nightly drill --host hetzner --files 500 --bytes 5G --packs 298
   panther drill --database /var/lib/postgresql/17/main --start-postgresql /usr/lib/postgresql/17/bin
 
-Restores a random sample of files (large and old ones more often) and one database, each time the next of
-the profile's, into an empty folder; reads each file back; compares with this machine's own files where
-they have not changed since; reads packs picked at random; clears away; and keeps a signed record. Says how
-many packs can be bad at most, with a confidence of 95 %, and how long a whole restore would take. Needs a
-reader's or an admin's key. Exit code 4: something was not as it should be.")]
+Restores a random sample of files (large and old ones more often), a whole database, each time the next one
+that the snapshot has, and once in 30 days a whole subvolume, each in its turn, as far as the month's egress
+and the room allow; into an empty folder. Reads each file back; compares with the local snapshot that was
+backed up, where this machine still has it; reads packs picked at random; clears away; and keeps a signed
+record. Says how many packs can be bad at most, with a confidence of 95 %, and how long a whole restore would
+take. Needs a reader's or an admin's key. Exit code 4: something was not as it should be.")]
 pub struct Options {
     /// The snapshot: its id, a beginning of it, or latest
     #[arg(value_name = "SNAPSHOT", default_value = "latest")]
@@ -55,13 +53,13 @@ pub struct Options {
     /// Restore the whole snapshot
     #[arg(long)]
     whole: bool,
-    /// Restore the whole snapshot if none of this writer was restored for 30 days
+    /// Restore no whole subvolume, even if that is due
     #[arg(long, conflicts_with = "whole")]
-    whole_monthly: bool,
-    /// Restore this folder of a database, too [default: the next of the profile's databases]
+    no_whole: bool,
+    /// Restore this folder of a database, too [default: the next of those in the snapshot]
     #[arg(long, value_name = "FOLDER")]
     database: Option<PathBuf>,
-    /// Start a PostgreSQL on it, with the programs in this folder, and ask it something
+    /// Start a PostgreSQL on it, or on the next one in the snapshot, with the programs in this folder, and ask it something
     #[arg(long, value_name = "BIN")]
     start_postgresql: Option<PathBuf>,
     /// Run this on what was restored, without a shell; the folder is its last argument [default: the profile's]
@@ -73,25 +71,13 @@ pub struct Options {
     /// Leave what was restored where it is, and say where
     #[arg(long)]
     keep: bool,
-    /// Do not compare with files of this machine
+    /// Do not compare with snapshots and files of this machine
     #[arg(long)]
     no_compare: bool,
 }
 
 fn size(text: &str) -> std::result::Result<u64, String> {
     parse_size(text).map_err(|e| e.to_string())
-}
-
-/// The folder of a database, and whether it is a PostgreSQL.
-fn database(options: &Options, context: &Context, done: &[DrillRecord]) -> Option<PathBuf> {
-    if options.database.is_some() {
-        return options.database.clone();
-    }
-    let databases = &context.profile()?.databases;
-    // Each in turn: as many drills as there were before.
-    let next = databases.get(done.len() % databases.len().max(1))?;
-    let is_known = matches!(next.kind, DatabaseKind::Postgresql | DatabaseKind::Redis | DatabaseKind::Other);
-    next.sources.first().filter(|_| is_known).map(|path| path.get().clone())
 }
 
 /// Does it.
@@ -103,7 +89,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let snapshot = open::snapshot(context, &repo, &statements, &options.snapshot, &filter)?;
     let state = open::synced_state(context, &repo, &statements)?;
     let folder = open::state_folder(context)?;
-    let (done, _) = records(&repo, &folder)?;
+    let (done, _) = records(&repo, &folder, &statements)?;
     let known = Known::gather(context);
     let objective =
         super::status::objectives(context, &known).remove(snapshot.head.writer.as_str()).unwrap_or_default();
@@ -114,9 +100,6 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         (None, None) => None,
     };
     let writer = snapshot.head.writer.to_string();
-    let due = Time::now().secs - WHOLE_SECS;
-    let was_whole =
-        done.iter().any(|drill| drill.is_whole && drill.success && drill.writer == writer && drill.at_secs > due);
     let target = options.target.clone().or_else(|| profile.target.as_ref().map(|target| target.get().clone()));
     let scratch = Scratch::within(target.as_deref(), &context.ui)?;
     if options.start_postgresql.is_some() {
@@ -124,15 +107,18 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         let through = std::os::unix::fs::PermissionsExt::from_mode(0o711);
         std::fs::set_permissions(scratch.path(), through).map_err(|e| Error::io("open up", scratch.path(), e))?;
     }
-    let database = database(options, context, &done);
     let drill_options = DrillOptions {
         snapshot: &snapshot,
-        whole: options.whole || (options.whole_monthly && !was_whole),
+        extent: match () {
+            () if options.whole => Extent::Everything,
+            () if options.no_whole => Extent::Sample,
+            () => Extent::WholeIfDue,
+        },
         files: options.files.or(profile.files.map(|files| files as usize)).unwrap_or(FILES),
         bytes: options.bytes.or(profile.bytes.as_ref().map(|bytes| *bytes.get())).unwrap_or(BYTES),
         packs: options.packs,
         budget: super::check::budget(None, context, &repo)?,
-        database,
+        database: options.database.clone(),
         start_postgresql: options.start_postgresql.clone(),
         verify,
         target: scratch.path(),
@@ -140,10 +126,8 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         compares: !options.no_compare && snapshot.head.cover.host == open::host(),
         objective_secs: objective.recovery_time_secs(),
         by: known.host.clone(),
+        done: &done,
     };
-    if drill_options.start_postgresql.is_some() && drill_options.database.is_none() {
-        return Err(Error::Usage("--start-postgresql needs --database, or a database in the profile".into()));
-    }
     let result = drill(&repo, &state, &drill_options, &context.ui);
     let result = match result {
         Ok(done) => Ok(done),
@@ -162,12 +146,12 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
                 problems: vec!["the restore did not come to its end".into()],
                 ..DrillRecord::default()
             };
-            keep(&repo, &folder, Some(&open::signing_writer(context)), &record)?;
+            keep(&repo, &folder, Some(&open::signing_writer(context)), &record, &context.ui)?;
             Err(error)
         }
     };
     let (record, named) = result?;
-    let file = keep(&repo, &folder, Some(&open::signing_writer(context)), &record)?;
+    let file = keep(&repo, &folder, Some(&open::signing_writer(context)), &record, &context.ui)?;
     let kept = options.keep.then(|| scratch.keep());
     context.note(|run| {
         run.writer.clone_from(&record.writer);

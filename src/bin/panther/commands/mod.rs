@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod audit;
 pub mod backup;
+pub mod browse;
 pub mod check;
 pub mod config;
 pub mod copy;
@@ -70,6 +71,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Restore(options) => restore::run(options, context),
         Command::Snapshots(options) => snapshots::run(options, context),
         Command::Snapshot(snapshot) => snapshot::run(snapshot, context),
+        Command::Browse(options) => browse::run(options, context),
         Command::Ls(options) => ls::run(options, context),
         Command::Check(options) => check::run(options, context),
         Command::Forget(options) => forget::run(options, context),

@@ -63,7 +63,7 @@ pub fn look(context: &Context) -> Result<Status> {
     let options = super::cost::options(context);
     let input = CostInput { inventory: &inventory, past: &past, snapshots: &snapshots, statements: &statements };
     let money = if repo.backend().is_remote() { Some(cost(&input, &options)?) } else { None };
-    let (drills, bad) = records(&repo, &folder)?;
+    let (drills, bad) = records(&repo, &folder, &statements)?;
     for path in bad {
         context.ui.warn(&format!("{} is not what was signed: it does not count", path.display()));
     }

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::scratch::Scratch;
 use crate::{open, secrets};
 use panther::backend::local::LocalBackend;
+use panther::cost::Day;
 use panther::keys::wrap::{Opener, Recipient, WORK_FACTOR};
 use panther::ops::try_it::{TryOptions, try_it};
 use panther::repo::Repository;
@@ -59,6 +60,7 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
         skip: vec![scratch.path().to_owned(), folder.clone()],
         host: open::host(),
         level: DEFAULT_LEVEL,
+        prices: crate::money::prices(context).at(Day::today()).clone(),
     };
     let mut report = try_it(&repo, &state, &try_options, &context.ui)?;
     report.kept = options.keep.as_ref().map(|_| folder.display().to_string());

@@ -4,7 +4,7 @@
 //! the same is shown.
 
 pub mod ask;
-mod choose;
+pub mod choose;
 mod enter;
 
 use crate::commands::Outcome;
