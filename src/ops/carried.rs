@@ -1,19 +1,17 @@
-//! Content of another repository on its way into this one: cut and named anew, and remembered by what it was made of.
+//! Content of another repository on its way into this one, remembered by what it was made of.
 //!
 //! What was brought over once is remembered in the local state, under a hash of what the other repository calls it: a file or folder that another
 //! snapshot has too is not read again, nor by a run after one that was killed.
 
-use crate::chunk::Chunker;
 use crate::error::Result;
 use crate::format::cbor::Dec;
-use crate::format::content::{ContentRoot, Record};
+use crate::format::content::ContentRoot;
 use crate::format::entry::{Entry, Node};
-use crate::format::header::BlobKind;
 use crate::format::time::Time;
-use crate::id::{BlobId, ObjectId, RepoId};
+use crate::id::{ObjectId, RepoId};
 use crate::keys::Keyring;
+use crate::ops::cutting::Cut;
 use crate::repo::Repository;
-use crate::repo::content::{ContentBuilder, Trees};
 use crate::repo::statements::Statements;
 use crate::repo::writer::BlobWriter;
 use crate::state::dirs::{DirChange, DirKey, DirView, RecordBuilder, Stamp, Totals};
@@ -124,96 +122,6 @@ impl<'a> Memory<'a> {
         let mut record = RecordBuilder::default();
         record.push(name, &stamp, &entry.encode_onto(Vec::new()), totals);
         out.note(DirChange::Put { key: key.record(name), children: record.take(), needs: out.mark() })
-    }
-}
-
-/// Content that is being cut.
-pub(in crate::ops) struct Cut<'c> {
-    keys: &'c Keyring,
-    list: ContentBuilder,
-    data: Vec<u8>,
-    /// Bytes of `data` that are cut already.
-    done: usize,
-    /// Bytes of a hole that may go on.
-    hole_bytes: u64,
-}
-
-impl<'c> Cut<'c> {
-    /// Content that begins with `data`.
-    pub fn new(keys: &'c Keyring, data: Vec<u8>) -> Self {
-        Self { keys, list: ContentBuilder::default(), data, done: 0, hole_bytes: 0 }
-    }
-
-    fn chunker(&self) -> &'c Chunker {
-        self.keys.chunker()
-    }
-
-    /// Adds content, and cuts as long as what is there decides where.
-    ///
-    /// # Errors
-    /// Why it could not be stored.
-    pub fn add(&mut self, bytes: &[u8], out: &mut BlobWriter<'_>) -> Result<()> {
-        self.end_hole(out)?;
-        self.data.extend_from_slice(bytes);
-        while self.data.len() - self.done >= self.chunker().max_bytes() {
-            self.one(out)?;
-        }
-        if self.done > 0 {
-            self.data.drain(..self.done);
-            self.done = 0;
-        }
-        Ok(())
-    }
-
-    /// Adds a hole. What follows it is cut by itself (spec 5.1).
-    ///
-    /// # Errors
-    /// Why it could not be stored.
-    pub fn hole(&mut self, len_bytes: u64, out: &mut BlobWriter<'_>) -> Result<()> {
-        self.rest(out)?;
-        self.hole_bytes += len_bytes;
-        Ok(())
-    }
-
-    /// The content.
-    ///
-    /// # Errors
-    /// Why it could not be stored.
-    pub fn finish(mut self, out: &mut BlobWriter<'_>) -> Result<ContentRoot> {
-        self.rest(out)?;
-        self.end_hole(out)?;
-        self.list.finish(&mut Trees { keys: self.keys, writer: out, file: None })
-    }
-
-    /// Cuts the rest: the region ends here.
-    fn rest(&mut self, out: &mut BlobWriter<'_>) -> Result<()> {
-        while self.done < self.data.len() {
-            self.one(out)?;
-        }
-        self.data.clear();
-        self.done = 0;
-        Ok(())
-    }
-
-    fn end_hole(&mut self, out: &mut BlobWriter<'_>) -> Result<()> {
-        match std::mem::take(&mut self.hole_bytes) {
-            0 => Ok(()),
-            len_bytes => self.push(Record { id: BlobId::HOLE, len_bytes }, out),
-        }
-    }
-
-    fn one(&mut self, out: &mut BlobWriter<'_>) -> Result<()> {
-        let rest = &self.data[self.done..];
-        let bytes = &rest[..self.chunker().cut(rest)];
-        let id: BlobId = self.keys.blob_id(BlobKind::Data, bytes);
-        out.add(BlobKind::Data, id, bytes)?;
-        let record = Record { id, len_bytes: bytes.len() as u64 };
-        self.done += bytes.len();
-        self.push(record, out)
-    }
-
-    fn push(&mut self, record: Record, out: &mut BlobWriter<'_>) -> Result<()> {
-        self.list.push(record, &mut Trees { keys: self.keys, writer: out, file: None })
     }
 }
 

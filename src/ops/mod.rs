@@ -7,6 +7,7 @@ pub mod check;
 pub mod compare;
 pub mod copy;
 pub mod cost;
+mod cutting;
 pub mod database;
 pub mod doctor;
 pub mod drill;

@@ -7,7 +7,8 @@ use crate::format::header::BlobKind;
 use crate::format::limits;
 use crate::keys::Keyring;
 use crate::ops::Progress;
-use crate::ops::carried::{Cut, Made, Memory, small};
+use crate::ops::carried::{Made, Memory, small};
+use crate::ops::cutting::Cut;
 use crate::repo::directory::DirectoryBuilder;
 use crate::repo::reader::{BlobReader, describe};
 use crate::repo::writer::BlobWriter;
@@ -162,12 +163,15 @@ impl Copier<'_> {
         }
         for record in records.drain(..) {
             if record.is_hole() {
-                cut.hole(record.len_bytes, out)?;
+                // What follows a hole is cut by itself (spec 5.1).
+                cut.end(out)?;
+                cut.push(record, out)?;
                 continue;
             }
             let blob = self.from.blob(BlobKind::Data, &record.id, record.len_bytes)?;
             self.read_bytes += record.len_bytes;
-            cut.add(&blob, out)?;
+            cut.data.extend_from_slice(&blob);
+            cut.go_on(out)?;
         }
         Ok(())
     }

@@ -2,13 +2,15 @@
 
 use crate::error::{Error, FormatError, Result};
 use crate::format::cbor::Dec;
-use crate::format::content::ContentRoot;
+use crate::format::content::{ContentRoot, Record};
 use crate::format::entry::{Entry, Node};
 use crate::format::limits;
+use crate::id::BlobId;
 use crate::import::restic::{Contents, Id, Kind, Node as Foreign, as_go_text};
 use crate::keys::Keyring;
 use crate::ops::Progress;
-use crate::ops::carried::{Cut, Made, Memory, small};
+use crate::ops::carried::{Made, Memory, small};
+use crate::ops::cutting::Cut;
 use crate::repo::directory::DirectoryBuilder;
 use crate::repo::writer::BlobWriter;
 use crate::state::dirs::Totals;
@@ -169,7 +171,7 @@ impl Importer<'_> {
             return self.noted(&made, node, out);
         }
         let mut cut = Cut::new(self.keys, Vec::new());
-        let (mut rest, mut first) = (ids, true);
+        let (mut rest, mut first, mut hole_bytes) = (ids, true, 0);
         while !rest.is_empty() {
             if self.progress.cancelled() {
                 return Err(Error::Interrupted);
@@ -185,9 +187,16 @@ impl Importer<'_> {
             }
             first = false;
             for blob in &blobs {
-                if is_hole(blob) { cut.hole(blob.len() as u64, out)? } else { cut.add(blob, out)? }
+                if is_hole(blob) {
+                    hole_bytes += blob.len() as u64;
+                    continue;
+                }
+                end_hole(&mut hole_bytes, &mut cut, out)?;
+                cut.data.extend_from_slice(blob);
+                cut.go_on(out)?;
             }
         }
+        end_hole(&mut hole_bytes, &mut cut, out)?;
         let node = Node::File(cut.finish(out)?);
         self.noted(&made, node, out)
     }
@@ -247,6 +256,17 @@ impl Importer<'_> {
 
 fn is_hole(blob: &[u8]) -> bool {
     blob.len() >= HOLE_BYTES && blob.iter().all(|byte| *byte == 0)
+}
+
+/// Adds the hole that ends here, if there is one. What follows it is cut by itself (spec 5.1).
+fn end_hole(hole_bytes: &mut u64, cut: &mut Cut<'_>, out: &mut BlobWriter<'_>) -> Result<()> {
+    match std::mem::take(hole_bytes) {
+        0 => Ok(()),
+        len_bytes => {
+            cut.end(out)?;
+            cut.push(Record { id: BlobId::HOLE, len_bytes }, out)
+        }
+    }
 }
 
 fn made_of(kind: &[u8], ids: &[Id]) -> Made {
