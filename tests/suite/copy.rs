@@ -156,6 +156,6 @@ fn a_copy_that_was_stopped_goes_on() {
     assert!((400_000..=800_000).contains(&done.copied[0].read_bytes), "{done:?}");
     assert!(stored.iter().all(|name| to.objects("writers/lab/packs/").contains(name)));
     let report = check(&to.repo, &to.state, &ALL, &Silent).unwrap();
-    // A file or two may be cut in two.
-    assert!(report.errors.is_empty() && (40..=44).contains(&report.data_blobs), "{report:?}");
+    // Some files are cut in two, by a secret that is another each time; twice as many would be each of them twice.
+    assert!(report.errors.is_empty() && (40..=60).contains(&report.data_blobs), "{report:?}");
 }
