@@ -198,6 +198,11 @@ pub trait Backend: Send + Sync {
         Arc::new(Slots::new(LOCAL_PUTS, LOCAL_PUTS))
     }
 
+    /// How many bytes a second may be put at present, where that is limited on purpose.
+    fn put_limit_bytes_per_sec(&self) -> Option<u64> {
+        None
+    }
+
     /// When an object was stored, as far as one can know where [`Listed::uploaded`] says nothing: for those who only want to leave alone what is new.
     fn stored_at(&self, _name: &str) -> Option<Time> {
         None

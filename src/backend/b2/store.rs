@@ -386,6 +386,10 @@ impl Backend for B2Backend {
         Arc::clone(&self.slots)
     }
 
+    fn put_limit_bytes_per_sec(&self) -> Option<u64> {
+        self.http.upload_limit.rate_bytes_per_sec()
+    }
+
     fn oddities(&self) -> Vec<Oddity> {
         self.catalogue.oddities()
     }
