@@ -101,6 +101,22 @@ impl B2Lab {
         Ok(Self { lab, snapshots, options, changes })
     }
 
+    /// As [`B2Lab::reopen`], as often as it takes; whoever asks may look at each refusal.
+    pub fn reopen_until(self, mut refused: impl FnMut(&Error)) -> Self {
+        let Self { lab: Lab { folder, repo, state }, snapshots, options, changes } = self;
+        let id = repo.keys().repo();
+        drop((repo, state));
+        loop {
+            match Repository::open(backend(&options), &Opener::Passphrase(crate::common::passphrase())) {
+                Ok(repo) => {
+                    let state = State::open(&folder.path().join("state"), &id).unwrap();
+                    return Self { lab: Lab { folder, repo, state }, snapshots, options, changes };
+                }
+                Err(error) => refused(&error),
+            }
+        }
+    }
+
     /// As another process, with a new state.
     pub fn fresh(&self) -> panther::Result<(Repository, State, TempDir)> {
         let repo = Repository::open(backend(&self.options), &Opener::Passphrase(crate::common::passphrase()))?;
