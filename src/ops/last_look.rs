@@ -87,12 +87,6 @@ impl Basis {
         }
         Ok(look)
     }
-
-    /// As if the session had begun so many seconds earlier.
-    #[cfg(test)]
-    pub fn age(&mut self, secs: i64) {
-        self.began.secs -= secs;
-    }
 }
 
 fn statements_now(at: Place<'_>) -> Result<Statements> {
@@ -119,4 +113,46 @@ pub(in crate::ops) fn unusable(
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::backend::memory::MemoryBackend;
+    use crate::keys::wrap::Recipient;
+    use crate::ops::storing::write_index;
+    use crate::prune::rest::SESSION_SECS;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_long_session_looks_at_index_objects_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let recipient = Recipient::Passphrase("correct horse".to_owned().into());
+        let repo = Repository::init(Arc::new(MemoryBackend::new()), &recipient, "test", 2).unwrap();
+        let state = State::open(folder.path(), &repo.keys().repo()).unwrap();
+        let signer = repo.keys().signer(Some(&WriterName::new("w").unwrap())).unwrap();
+        let pack = crate::format::index::PackRecord {
+            id: ObjectId::of(b"a pack"),
+            kind: crate::format::header::BlobKind::Data,
+            size_bytes: 1_000,
+            segments: Vec::new(),
+            writer: signer.writer().clone(),
+            checked: true,
+            repeated: false,
+            later: Vec::new(),
+        };
+        let index = crate::format::index::Index { packs: vec![pack], superseded: Vec::new() };
+        let id = write_index(&repo, &signer, &index).unwrap();
+        let statements = repo.statements().unwrap();
+        repo.sync(&state, Some(signer.writer()), &statements).unwrap();
+        let (mut lost, place) = (HashSet::new(), Place { repo: &repo, state: &state, writer: signer.writer() });
+        let mut basis = Basis::new(&state, &statements, &lost).unwrap();
+        assert!(basis.named.contains(&id));
+        repo.backend().delete(&crate::format::name::Name::Index(signer.writer().clone(), id).to_string()).unwrap();
+        // A gc object would have been seen; so a short one need not look.
+        assert!(basis.look(place, &mut lost).unwrap() == Look::Same);
+        basis.began.secs -= SESSION_SECS + 1;
+        assert!(basis.look(place, &mut lost).unwrap() == Look::Changed);
+    }
 }

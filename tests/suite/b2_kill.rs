@@ -8,11 +8,12 @@ use crate::b2_prune::{assert_explained, forget_all_but};
 use crate::cli_common::{Run, document, run};
 use crate::common::{noise, write};
 use crate::crash::packs::assert_nothing_twice_in;
-use crate::fake_b2::Kind;
+use crate::fake_b2::{Kind, Logged};
 use crate::generations::manifest::Manifest;
 use crate::generations::number;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::HashSet;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -32,13 +33,26 @@ struct World {
     kills: u64,
     /// Kills after the first upload had begun.
     in_upload: u64,
+    /// Of each kill: the connections that there had been, and what was in the bucket.
+    ends: Vec<(u64, HashSet<String>)>,
+    /// Packs that were stored after the run that sent them had been killed, and that the next run has not seen.
+    late: HashSet<String>,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let chance = ChaCha8Rng::seed_from_u64(seed);
         let place = Place::new();
-        let mut world = Self { place, chance, changes: 0, snapshots: Vec::new(), kills: 0, in_upload: 0 };
+        let mut world = Self {
+            place,
+            chance,
+            changes: 0,
+            snapshots: Vec::new(),
+            kills: 0,
+            in_upload: 0,
+            ends: Vec::new(),
+            late: HashSet::new(),
+        };
         (0..FILES).for_each(|n| world.write_large(n));
         (0..400).for_each(|n| world.write_small(n));
         world.place.ok(&["init", "-q"]);
@@ -93,8 +107,10 @@ impl World {
                 end = Some(Instant::now() + wait);
             }
             if end.is_some_and(|end| Instant::now() >= end) {
+                let there = self.place.fake.names(BUCKET).into_iter().collect();
                 child.kill().unwrap();
                 child.wait().unwrap();
+                self.ends.push((self.place.fake.connections(), there));
                 return None;
             }
             sleep(Duration::from_millis(1));
@@ -124,13 +140,23 @@ impl World {
     }
 
     /// What is in the bucket is what it should be, once and no more.
-    fn assert_well(&self, read_data: bool) {
+    fn assert_well(&mut self, read_data: bool) {
         let data: &[&str] = if read_data { &["--read-data", "--egress-budget", "none"] } else { &[] };
         let checked = run(&mut self.command(&[&["check", "--json", "-q"], data].concat()));
         assert_eq!(checked.code, 0, "{}{}", checked.out, checked.err);
         assert_eq!(document(&checked.out)["snapshots"], self.snapshots.len());
         self.place.assert_single();
-        assert_nothing_twice_in(&self.place.open().0);
+        // What was on its way when a run was killed may arrive when the next one has already looked.
+        let calls = self.place.fake.log();
+        let is_late = |call: &&Logged| {
+            let before = |(connections, there): &(u64, HashSet<String>)| {
+                call.connection <= *connections && call.name.as_ref().is_some_and(|name| !there.contains(name))
+            };
+            call.kind == Kind::UploadFile && call.done && self.ends.iter().any(before)
+        };
+        let late = calls.iter().filter(is_late).filter_map(|call| call.name.as_ref()?.strip_prefix("home/"));
+        let late = late.map(str::to_owned).collect();
+        self.late = assert_nothing_twice_in(&self.place.open().0, &late);
     }
 
     fn assert_comes_back(&self, at: usize) {
@@ -160,8 +186,8 @@ impl World {
         }
     }
 
-    /// Everything that is there is read, then pruned away but for the last snapshot.
-    fn end(&mut self) {
+    /// Everything that is there is read, then pruned away but for the last snapshot. How many packs had come too late.
+    fn end(&mut self) -> usize {
         self.place.fake.uplink(0);
         self.assert_well(true);
         self.assert_comes_back(0);
@@ -169,31 +195,36 @@ impl World {
         let before = self.place.fake.names(BUCKET);
         assert_explained(&self.place, self.snapshots.len());
         let packs = |names: &[String]| names.iter().filter(|name| name.contains("/packs/")).count();
-        assert_eq!(packs(&self.place.fake.names(BUCKET)), packs(&before), "a prune has removed packs");
+        let after = self.place.fake.names(BUCKET);
+        assert_eq!(packs(&after), packs(&before) - self.late.len(), "a prune has removed packs that are needed");
+        assert!(self.late.iter().all(|name| !after.contains(&format!("home/{name}"))), "{:?}", self.late);
         let last = self.snapshots.split_off(self.snapshots.len() - 1);
         self.snapshots = last;
         forget_all_but(&self.place, &self.snapshots[0].0);
         assert_explained(&self.place, 1);
+        let late = self.late.len();
         self.assert_well(true);
+        assert!(self.late.is_empty());
         self.assert_comes_back(0);
         assert_eq!(self.place.fake.violations(), Vec::<String>::new());
+        late
     }
 }
 
 #[test]
 fn a_killed_upload_goes_on() {
     let (seed, mut left) = (number("PANTHER_B2_SEED", 1), number("PANTHER_B2_KILLS", 4));
-    let (mut kills, mut in_upload, mut snapshots, mut repositories) = (0, 0, 0, 0);
+    let (mut kills, mut in_upload, mut snapshots, mut repositories, mut late) = (0, 0, 0, 0, 0);
     while left > 0 {
         let mut world = World::new(seed + repositories);
         world.rage(left.min(KILLS_EACH));
         left = left.saturating_sub(world.kills);
         (kills, in_upload) = (kills + world.kills, in_upload + world.in_upload);
         (snapshots, repositories) = (snapshots + world.snapshots.len(), repositories + 1);
-        world.end();
+        late += world.end();
     }
     println!(
-        "{kills} kills in {repositories} repositories, {in_upload} of them with something new in the bucket; {snapshots} snapshots"
+        "{kills} kills in {repositories} repositories, {in_upload} of them with something new in the bucket; {snapshots} snapshots; {late} packs came too late for the next run, and were pruned"
     );
     assert!(in_upload > kills / 3, "no kill has met an upload");
 }

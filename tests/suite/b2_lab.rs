@@ -96,7 +96,13 @@ impl B2Lab {
 
     /// As another process: nothing is known but what is on disk and in the store.
     pub fn reopen(self) -> panther::Result<Self> {
-        let Self { lab, snapshots, options, changes } = self;
+        let options = self.options.clone();
+        self.reopen_with(options)
+    }
+
+    /// The same in another way.
+    pub fn reopen_with(self, options: B2Options) -> panther::Result<Self> {
+        let Self { lab, snapshots, changes, .. } = self;
         let lab = lab.reopen_on(backend(&options))?;
         Ok(Self { lab, snapshots, options, changes })
     }

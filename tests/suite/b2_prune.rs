@@ -13,6 +13,7 @@ use crate::generations::manifest::Manifest;
 use crate::generations::number;
 use crate::prune::{in_days, options};
 use crate::undelete::bring_back;
+use panther::backend::b2::{Lock, RetentionMode};
 use panther::error::Error;
 use panther::format::index::Index;
 use panther::format::name::Name;
@@ -270,4 +271,58 @@ fn what_lost_answers_have_doubled_is_removed() {
     assert_eq!(fake.versions(BUCKET).len(), once(&fake));
     assert_eq!(bytes - fake.stored_bytes(), done.tidied.removed_bytes);
     lab.assert_all_is_well("once more");
+}
+
+/// Objects are locked for a month, and a prune has nothing against that: what is locked it leaves, what stays it locks for longer.
+#[test]
+fn what_is_locked_is_left_and_goes_later() {
+    let fake = FakeB2::start();
+    fake.bucket(BUCKET, serde_json::json!({ "fileLockEnabled": true }));
+    let with = |days: u32| {
+        let mut options = crate::b2_kit::options(&fake, PREFIX);
+        options.lock = Some(Lock { mode: RetentionMode::Compliance, days });
+        options
+    };
+    let mut lab = B2Lab::with(with(30));
+    for _ in 0..2 {
+        lab.backup().unwrap();
+        // Nothing of the first is in the second.
+        (0..20).for_each(|n| lab.write(&format!("folder{}/small{n}", n % 3), 900));
+        lab.write("large", 3 << 20);
+        lab.change();
+    }
+    let (first, _) = lab.snapshots.remove(0);
+    let count = || fake.names(BUCKET).len();
+    let before = count();
+    // Its manifest is locked: it is forgotten, and stays, and so does what it needs.
+    crate::prune::try_forget_ids(&lab.lab, &[first]).unwrap();
+    assert_eq!((count(), lab.lab.repo.statements().unwrap().forgotten.len()), (before + 1, 1));
+    let lab = lab.reopen().unwrap();
+    let kept = prune_at(&lab.lab.repo, &lab.lab.state, 30).unwrap();
+    assert_eq!((kept.condemned_packs, kept.renewed_locks), (0, 0), "{kept:?}");
+    // Somebody who may has removed it: packs are condemned that are locked still, and stay when their time comes.
+    let manifest = fake.names(BUCKET).into_iter().find(|name| name.ends_with(&first.to_hex())).unwrap();
+    fake.destroy(BUCKET, &manifest);
+    let marked = prune_at(&lab.lab.repo, &lab.lab.state, 31).unwrap();
+    assert!(marked.condemned_packs > 0 && marked.renewed_locks == 0, "{marked:?}");
+    let swept = prune_at(&lab.lab.repo, &lab.lab.state, 39).unwrap();
+    assert_eq!((swept.removed_packs, swept.locked_packs), (0, marked.condemned_packs), "{swept:?}");
+    lab.assert_nothing_is_lost("locked");
+    // Less than half of the time is left: what stays is locked anew, what goes is not.
+    let locked = |days: i64| {
+        let limit = fake.now_millis() + days * 86_400_000;
+        fake.versions(BUCKET).iter().filter(|v| v.retention.is_some_and(|r| r.until_millis > limit)).count() as u64
+    };
+    fake.advance(Duration::from_secs(20 * 86_400));
+    let lab = lab.reopen().unwrap();
+    let renewed = prune_at(&lab.lab.repo, &lab.lab.state, 40).unwrap();
+    assert!(renewed.renewed_locks > 0 && renewed.removed_packs == 0, "{renewed:?}");
+    assert_eq!((locked(29), locked(0) > locked(29)), (renewed.renewed_locks, true));
+    // The others' locks end.
+    fake.advance(Duration::from_secs(11 * 86_400));
+    let lab = lab.reopen().unwrap();
+    let gone = prune_at(&lab.lab.repo, &lab.lab.state, 60).unwrap();
+    assert_eq!((gone.removed_packs, gone.locked_packs), (marked.condemned_packs, 0), "{gone:?}");
+    lab.assert_nothing_is_lost("unlocked");
+    assert_eq!(fake.violations(), Vec::<String>::new());
 }
