@@ -8,6 +8,7 @@ mod commands;
 mod confirm;
 mod context;
 mod facts;
+mod guide;
 mod harden;
 mod money;
 mod open;
