@@ -34,7 +34,7 @@ use crate::state::dirs::Child;
 use assemble::Assembler;
 pub(in crate::ops) use memory::remember_past;
 use memory::{Memory, Past};
-pub(in crate::ops) use parents::region_in;
+pub(in crate::ops) use parents::{PARENT_NOTES, noted_parent, region_in};
 use quiet::{Quiet, Ready};
 pub(in crate::ops) use roots::containing_subvolume;
 use roots::{Roots, resolve_roots};
