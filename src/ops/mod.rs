@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod drill;
 pub mod forget;
 pub mod keys;
+mod last_look;
 pub mod list;
 pub mod local_snapshots;
 pub mod pins;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::format::keyfile::Role;
 use crate::format::snapshot::{Manifest, Origin, Root};
 use crate::id::{ObjectId, WriterName};
-use crate::ops::backup::unusable;
+use crate::ops::last_look::unusable;
 use crate::ops::storing::Storing;
 use crate::ops::{Progress, Totals};
 use crate::repo::Repository;
@@ -169,6 +169,7 @@ fn one(
     let none = HashSet::new();
     let storing =
         Storing { repo: to.repo, state: to.state, signer: &signer, statements, unusable: &none, dry_run: false };
+    let mut basis = storing.basis()?;
     let reader = BlobReader::new(from.repo, from.state)?;
     let run = || {
         // After packs of killed runs that are lost were forgotten, and what rests on them.
@@ -198,11 +199,6 @@ fn one(
         ..snapshot.manifest.clone()
     };
     Manifest::decode(&manifest.encode()).map_err(|e| Error::format("the new manifest", e))?;
-    storing.last_look()?;
-    let chain = to.repo.heads(signer.writer(), to.state, statements)?.snapshots;
-    let cover = &snapshot.head.cover;
-    let times = (cover.started, cover.finished);
-    let head = to.repo.write_snapshot_of(&signer, &chain, times, &cover.host, &manifest)?;
-    to.state.see(&to.repo.config().repo, &[(head.id, head.writer.clone())])?;
-    Ok(Copied { snapshot: snapshot.head.id, new: Some(head.id), read_bytes, stored_bytes: stats.pack_bytes })
+    let new = storing.write_snapshot(&mut basis, &snapshot.head.cover, &manifest, progress)?;
+    Ok(Copied { snapshot: snapshot.head.id, new: Some(new), read_bytes, stored_bytes: stats.pack_bytes })
 }

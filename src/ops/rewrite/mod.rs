@@ -217,6 +217,7 @@ impl Work<'_> {
         let signer = self.repo.keys().signer(Some(writer))?;
         let (repo, state, statements, unusable) = (self.repo, self.state, self.statements, self.unusable);
         let storing = Storing { repo, state, signer: &signer, statements, unusable, dry_run: self.dry_run };
+        let mut basis = storing.basis()?;
         // What a dry run looks at is not fetched to be stored.
         let is_doubtful = !self.dry_run && (!statements.condemned.is_empty() || !unusable.is_empty());
         let reader = BlobReader::new(repo, state)?;
@@ -255,12 +256,7 @@ impl Work<'_> {
             result.new = Some(same.head.id);
             return Ok(result);
         }
-        storing.last_look()?;
-        let chain = self.repo.heads(writer, self.state, self.statements)?.snapshots;
-        let times = (snapshot.head.cover.started, snapshot.head.cover.finished);
-        let head = self.repo.write_snapshot_of(&signer, &chain, times, &snapshot.head.cover.host, &manifest)?;
-        self.state.see(&self.repo.config().repo, &[(head.id, head.writer.clone())])?;
-        result.new = Some(head.id);
+        result.new = Some(storing.write_snapshot(&mut basis, &snapshot.head.cover, &manifest, self.progress)?);
         Ok(result)
     }
 
