@@ -2,13 +2,17 @@
 
 pub mod audit;
 pub mod backup;
+pub mod cat;
 pub mod check;
 pub mod compare;
 pub mod copy;
 pub mod cost;
 pub mod database;
+pub mod diff;
 pub mod doctor;
 pub mod drill;
+pub mod dump;
+pub mod find;
 pub mod forget;
 pub mod keys;
 pub mod list;
@@ -25,6 +29,7 @@ pub mod status;
 mod storing;
 pub mod try_it;
 pub mod undelete;
+pub mod view;
 
 pub use progress::{Progress, Silent, Totals};
 

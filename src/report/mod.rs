@@ -3,11 +3,15 @@
 pub mod alerts;
 pub mod audit;
 pub mod backup;
+pub mod cat;
 pub mod check;
 pub mod copy;
 pub mod cost;
+pub mod diff;
 pub mod doctor;
 pub mod drill;
+pub mod dump;
+pub mod find;
 pub mod forget;
 pub mod json;
 pub mod keys;

@@ -2,8 +2,9 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    alerts, audit, backup, check, config, copy, cost, doctor, drill, forget, init, key, ls, metrics, pin, prune,
-    rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats, status, try_it, undelete, usage,
+    alerts, audit, backup, cat, check, config, copy, cost, diff, doctor, drill, dump, find, forget, history, init, key,
+    ls, metrics, pin, prune, rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats, status,
+    try_it, undelete, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -125,6 +126,17 @@ pub enum Command {
     Snapshot(snapshot::Snapshot),
     /// List what is in a snapshot
     Ls(ls::Options),
+    /// Find files in snapshots, and since when and until when each version was there
+    Find(find::Options),
+    /// Show the versions of a file or folder
+    History(history::Options),
+    /// Show what differs between two snapshots, or a snapshot and the files as they are now
+    Diff(diff::Options),
+    /// Write a file, or a folder as tar or zip, to the standard output
+    Dump(dump::Options),
+    /// Show single objects of the repository: manifests, folders, blobs, packs, index
+    #[command(subcommand)]
+    Cat(cat::Cat),
     /// Show what is stored, by snapshot and by host, and what each snapshot alone costs
     Stats(stats::Options),
     /// Check that everything in the repository is there and whole
@@ -186,6 +198,11 @@ impl Command {
             Self::Snapshots(_) => "snapshots",
             Self::Snapshot(snapshot) => snapshot.name(),
             Self::Ls(_) => "ls",
+            Self::Diff(_) => "diff",
+            Self::Find(_) => "find",
+            Self::History(_) => "history",
+            Self::Cat(_) => "cat",
+            Self::Dump(_) => "dump",
             Self::Check(_) => "check",
             Self::Forget(_) => "forget",
             Self::Prune(_) => "prune",

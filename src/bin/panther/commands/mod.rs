@@ -3,13 +3,18 @@
 pub mod alerts;
 pub mod audit;
 pub mod backup;
+pub mod cat;
 pub mod check;
 pub mod config;
 pub mod copy;
 pub mod cost;
+pub mod diff;
 pub mod doctor;
 pub mod drill;
+pub mod dump;
+pub mod find;
 pub mod forget;
+pub mod history;
 pub mod init;
 pub mod key;
 pub mod ls;
@@ -70,6 +75,11 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Snapshots(options) => snapshots::run(options, context),
         Command::Snapshot(snapshot) => snapshot::run(snapshot, context),
         Command::Ls(options) => ls::run(options, context),
+        Command::Diff(options) => diff::run(options, context),
+        Command::Find(options) => find::run(options, context),
+        Command::History(options) => history::run(options, context),
+        Command::Cat(what) => cat::run(what, context),
+        Command::Dump(options) => dump::run(options, context),
         Command::Check(options) => check::run(options, context),
         Command::Forget(options) => forget::run(options, context),
         Command::Prune(options) => prune::run(options, context),
