@@ -38,6 +38,7 @@ mod cli_basics;
 mod cli_common;
 mod cli_config;
 mod cli_keys;
+mod cli_look;
 mod cli_restore;
 mod cli_secrets;
 mod cli_try;

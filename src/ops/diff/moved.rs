@@ -6,9 +6,9 @@ use crate::format::entry::{Entry, Node};
 use crate::ops::Progress;
 use crate::ops::view::cursor::{Cursor, Next};
 use crate::repo::reader::BlobReader;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-/// Objects on one side only, each with its path; of folders, all that is below.
+/// Objects on one side only, each with its path; folders stand for all that is below.
 #[derive(Default)]
 pub(super) struct Sides {
     pub removed: Vec<(Vec<u8>, Entry)>,
@@ -16,76 +16,80 @@ pub(super) struct Sides {
 }
 
 impl Sides {
-    /// Says what became of them, level by level: a folder is looked into only when none with the same content is on the other side.
-    pub fn settle(mut self, reader: &BlobReader<'_>, progress: &dyn Progress, changes: &mut Vec<Change>) -> Result<()> {
-        // Files of levels before, which may have moved to or from a deeper one: where they are among the changes.
-        let mut files: [HashMap<[u8; 32], Vec<usize>>; 2] = Default::default();
-        while !(self.removed.is_empty() && self.added.is_empty()) {
-            let mut here: HashMap<[u8; 32], Vec<usize>> = HashMap::new();
-            for (at, (_, entry)) in self.removed.iter().enumerate() {
-                if let Some(key) = identity(entry) {
-                    here.entry(key).or_default().push(at);
-                }
-            }
-            let mut is_moved = vec![false; self.removed.len()];
-            let mut added = Vec::new();
-            for (path, entry) in std::mem::take(&mut self.added) {
-                let from = identity(&entry).and_then(|key| here.get_mut(&key)?.pop());
-                let Some(at) = from else {
-                    added.push((path, entry));
-                    continue;
-                };
-                is_moved[at] = true;
-                let from = Some(self.removed[at].0.clone());
-                changes.push(Change { from, ..one_sided(path, &entry, Fate::Moved) });
-            }
-            let mut left = is_moved.into_iter();
-            self.removed.retain(|_| !left.next().unwrap_or(false));
-            let removed = std::mem::take(&mut self.removed);
-            for (sided, fate, next) in
-                [(removed, Fate::Removed, &mut self.removed), (added, Fate::Added, &mut self.added)]
-            {
-                for (path, entry) in sided {
+    /// Says what became of them, level by level: a folder is looked into only when none with the same content was met on the other side.
+    pub fn settle(self, reader: &BlobReader<'_>, progress: &dyn Progress, changes: &mut Vec<Change>) -> Result<()> {
+        let Self { mut removed, mut added } = self;
+        let mut met = Met { removed: HashMap::new(), added: HashMap::new(), within: HashSet::new() };
+        let mut found = Vec::new();
+        while !(removed.is_empty() && added.is_empty()) {
+            // What went is met before what came is looked at, so that on one level nothing is looked into that has only moved.
+            let (gone, came) = (std::mem::take(&mut removed), std::mem::take(&mut added));
+            let gone = met.level(gone, Fate::Removed, &mut found);
+            let came = met.level(came, Fate::Added, &mut found);
+            for (level, fate, next) in [(gone, Fate::Removed, &mut removed), (came, Fate::Added, &mut added)] {
+                for (path, entry) in level.into_iter().filter(|(path, _)| !met.is_within(path, fate, true)) {
                     if progress.cancelled() {
                         return Err(crate::Error::Interrupted);
                     }
-                    if matches!(entry.node, Node::Dir(_)) {
-                        children(reader, &path, &entry, next)?;
-                        changes.push(one_sided(path, &entry, fate));
-                    } else {
-                        file(path, &entry, fate, &mut files, changes);
-                    }
+                    children(reader, &path, &entry, next)?;
                 }
             }
         }
+        found.retain(|change| change.fate == Fate::Moved || !met.is_within(&change.path, change.fate, false));
+        changes.extend(found);
         Ok(())
     }
 }
 
-/// Notes a file, or finds that it is one of a level before that has moved.
-fn file(
-    path: Vec<u8>,
-    entry: &Entry,
-    fate: Fate,
-    [removed, added]: &mut [HashMap<[u8; 32], Vec<usize>>; 2],
-    changes: &mut Vec<Change>,
-) {
-    let (mine, others) = if fate == Fate::Removed { (removed, added) } else { (added, removed) };
-    let change = one_sided(path, entry, fate);
-    let Some(key) = identity(entry) else { return changes.push(change) };
-    match others.get_mut(&key).and_then(Vec::pop).and_then(|at| changes.get_mut(at)) {
-        Some(other) => {
-            let (from, to) = if fate == Fate::Removed {
-                (change.path, other.path.clone())
-            } else {
-                (other.path.clone(), change.path)
-            };
-            *other = Change { from: Some(from), ..one_sided(to, entry, Fate::Moved) };
+/// What was met on one side only, by its content.
+struct Met {
+    removed: HashMap<[u8; 32], Vec<usize>>,
+    added: HashMap<[u8; 32], Vec<usize>>,
+    /// Folders of a side that have turned out to be moved: what is below is no more said.
+    within: HashSet<(bool, Vec<u8>)>,
+}
+
+impl Met {
+    /// Notes the objects of a level, or finds that they have moved. The folders that have not.
+    fn level(&mut self, level: Vec<(Vec<u8>, Entry)>, fate: Fate, changes: &mut Vec<Change>) -> Vec<(Vec<u8>, Entry)> {
+        let is_removed = fate == Fate::Removed;
+        let mut folders = Vec::new();
+        for (path, entry) in level {
+            if self.is_within(&path, fate, true) {
+                continue;
+            }
+            let key = identity(&entry);
+            let others = if is_removed { &mut self.added } else { &mut self.removed };
+            let other = key.and_then(|key| others.get_mut(&key)?.pop()).and_then(|at| changes.get_mut(at));
+            if let Some(other) = other {
+                let there = other.path.clone();
+                let (from, to) = if is_removed { (path, there.clone()) } else { (there.clone(), path) };
+                *other = Change { from: Some(from), ..one_sided(to, &entry, Fate::Moved) };
+                self.within.insert((!is_removed, there));
+                continue;
+            }
+            if let Some(key) = key {
+                let mine = if is_removed { &mut self.removed } else { &mut self.added };
+                mine.entry(key).or_default().push(changes.len());
+            }
+            changes.push(one_sided(path.clone(), &entry, fate));
+            if matches!(entry.node, Node::Dir(_)) {
+                folders.push((path, entry));
+            }
         }
-        None => {
-            mine.entry(key).or_default().push(changes.len());
-            changes.push(change);
-        }
+        folders
+    }
+
+    /// Whether it lies in a folder that was moved as a whole, or with `or_is` is one.
+    fn is_within(&self, path: &[u8], fate: Fate, or_is: bool) -> bool {
+        let has = |path: &[u8]| self.within.contains(&(fate == Fate::Removed, path.to_vec()));
+        let mut above = path;
+        (!self.within.is_empty() && or_is && has(path))
+            || std::iter::from_fn(|| {
+                above = &above[..above.iter().rposition(|byte| *byte == b'/')?];
+                (!self.within.is_empty() && !above.is_empty()).then_some(above)
+            })
+            .any(has)
     }
 }
 

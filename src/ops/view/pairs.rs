@@ -24,6 +24,9 @@ pub enum Below {
 /// A visitor of what differs: the path, and what is there on either side. Folders that only lead to roots are nothing.
 pub type Visit<'v> = dyn FnMut(&[u8], Option<&Entry>, Option<&Entry>) -> Result<Below> + 'v;
 
+/// A child of a folder.
+type Named = (Vec<u8>, Item);
+
 /// A side of a folder, read in the order of names.
 enum Side {
     Nothing,
@@ -32,7 +35,7 @@ enum Side {
 }
 
 impl Side {
-    fn next(&mut self, reader: &BlobReader<'_>) -> Result<Option<(Vec<u8>, Item)>> {
+    fn next(&mut self, reader: &BlobReader<'_>) -> Result<Option<Named>> {
         match self {
             Self::Nothing => Ok(None),
             Self::Above(children) => Ok(children.next()),
@@ -49,7 +52,7 @@ impl Side {
 struct Frame {
     sides: (Side, Side),
     /// What was read and not yet shown.
-    next: (Option<(Vec<u8>, Item)>, Option<(Vec<u8>, Item)>),
+    next: (Option<Named>, Option<Named>),
     path_bytes: usize,
 }
 

@@ -35,7 +35,7 @@ pub struct Options {
     #[arg(long)]
     live: bool,
     /// Read live files whose size and time are as they were, too
-    #[arg(long, requires = "live")]
+    #[arg(long)]
     read_data: bool,
     #[command(flatten)]
     filter: Filter,
@@ -43,6 +43,9 @@ pub struct Options {
 
 /// Compares.
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
+    if options.read_data && !options.live {
+        return Err(Error::Usage("--read-data is for --live: snapshots are compared without reading data".into()));
+    }
     let (old_wanted, old_path) = open::snapshot_and_path(&options.old)?;
     let new = options.new.as_deref().map(open::snapshot_and_path).transpose()?;
     let filter = options.filter.make()?;
