@@ -17,6 +17,7 @@ pub mod forget;
 pub mod keys;
 pub mod list;
 pub mod local_snapshots;
+pub mod mount;
 pub mod pins;
 pub mod progress;
 pub mod prune;

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod local_snapshots;
 pub mod ls;
 pub mod metrics;
+pub mod mount;
 pub mod page;
 pub mod progress;
 pub mod prune;

@@ -71,6 +71,7 @@ mod golden;
 mod index_scale;
 mod interrupt;
 mod metrics;
+mod mount;
 mod one_file_system;
 mod page;
 mod prune;

@@ -3,8 +3,8 @@
 use crate::b2::B2Args;
 use crate::commands::{
     alerts, audit, backup, cat, check, config, copy, cost, diff, doctor, drill, dump, find, forget, history, init, key,
-    ls, metrics, pin, prune, rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats, status,
-    try_it, undelete, usage,
+    ls, metrics, mount, pin, prune, rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats,
+    status, try_it, undelete, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -126,6 +126,8 @@ pub enum Command {
     Snapshot(snapshot::Snapshot),
     /// List what is in a snapshot
     Ls(ls::Options),
+    /// Mount snapshots as a read-only file system
+    Mount(mount::Options),
     /// Find files in snapshots, and since when and until when each version was there
     Find(find::Options),
     /// Show the versions of a file or folder
@@ -202,6 +204,7 @@ impl Command {
             Self::Find(_) => "find",
             Self::History(_) => "history",
             Self::Cat(_) => "cat",
+            Self::Mount(_) => "mount",
             Self::Dump(_) => "dump",
             Self::Check(_) => "check",
             Self::Forget(_) => "forget",

@@ -2,6 +2,7 @@
 
 pub mod content;
 pub mod cursor;
+pub mod folders;
 pub mod pairs;
 pub mod regions;
 pub mod series;

@@ -32,7 +32,11 @@ impl Regions {
             self.count += 1;
             self.above.push((path.to_vec(), self.count));
         }
-        let region = self.above.last().map_or(0, |(_, region)| *region);
-        entry.link.map(|link| LinkKey { link, region, kind: entry.kind() as u8 })
+        entry.link.map(|link| LinkKey { link, region: self.region(), kind: entry.kind() as u8 })
+    }
+
+    /// The region where the walk is.
+    pub fn region(&self) -> u32 {
+        self.above.last().map_or(0, |(_, region)| *region)
     }
 }

@@ -19,6 +19,7 @@ pub mod init;
 pub mod key;
 pub mod ls;
 pub mod metrics;
+pub mod mount;
 pub mod pin;
 pub mod prune;
 pub mod rebuild_state;
@@ -79,6 +80,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Find(options) => find::run(options, context),
         Command::History(options) => history::run(options, context),
         Command::Cat(what) => cat::run(what, context),
+        Command::Mount(options) => mount::run(options, context),
         Command::Dump(options) => dump::run(options, context),
         Command::Check(options) => check::run(options, context),
         Command::Forget(options) => forget::run(options, context),
