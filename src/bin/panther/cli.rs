@@ -2,9 +2,9 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    alerts, audit, backup, cat, check, config, copy, cost, diff, doctor, drill, dump, find, forget, history, init, key,
-    ls, metrics, mount, pin, prune, rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats,
-    status, try_it, undelete, usage,
+    alerts, audit, backup, cat, check, completions, config, copy, cost, diff, doctor, drill, dump, find, forget,
+    history, init, key, ls, metrics, mount, pin, prune, rebuild_state, repair, report, restore, rewrite, snapshot,
+    snapshots, stats, status, try_it, undelete, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -186,6 +186,10 @@ pub enum Command {
     /// Check and show the configuration file, and its schema
     #[command(subcommand)]
     Config(config::Config),
+    /// Write the script by which a shell completes commands and options
+    Completions(completions::Completions),
+    /// Write manual pages
+    Man(completions::Man),
     /// Back up a folder to a throw-away repository, restore it, compare, and show figures
     Try(try_it::Options),
 }
@@ -205,6 +209,8 @@ impl Command {
             Self::History(_) => "history",
             Self::Cat(_) => "cat",
             Self::Mount(_) => "mount",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
             Self::Dump(_) => "dump",
             Self::Check(_) => "check",
             Self::Forget(_) => "forget",
@@ -239,7 +245,7 @@ impl Command {
 
     /// Whether a profile matters to it.
     pub fn uses_profile(&self) -> bool {
-        !matches!(self, Self::Try(_) | Self::Config(_) | Self::Alerts(_))
+        !matches!(self, Self::Try(_) | Self::Config(_) | Self::Alerts(_) | Self::Completions(_) | Self::Man(_))
     }
 }
 

@@ -145,8 +145,9 @@ impl Fuse {
                 }
             }
         }
+        let listing = self.tree.listing(ino).map_err(|error| self.failed(&error))?;
         for position in offset.saturating_sub(2).. {
-            match self.tree.child_at(ino, position) {
+            match self.tree.child_at(&listing, position) {
                 Ok(None) => return Ok(()),
                 Ok(Some(child)) => {
                     if add(child.ino, position + 3, &child.name, &child.object, child.nlink) {

@@ -10,11 +10,14 @@ use crate::ops::Progress;
 use crate::ops::view::folders::{Chunk, Folder, Folders, Halves, Spot};
 use crate::repo::reader::BlobReader;
 use crate::repo::snapshots::Snapshot;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What folders in pieces may take in memory, and up to twice that.
 const FOLDER_BYTES: u64 = 16 << 20;
+
+/// So many different things are complained of.
+const SAID: usize = 1_000;
 
 /// An object, however it is kept.
 #[derive(Clone, Debug)]
@@ -47,6 +50,12 @@ pub struct Child {
     pub nlink: u32,
 }
 
+/// A folder that is being listed.
+pub struct Listing {
+    ino: u64,
+    folder: Option<(Arc<Folder>, u64)>,
+}
+
 /// The whole tree.
 pub struct Tree {
     folders: Folders<'static>,
@@ -58,6 +67,8 @@ pub struct Tree {
     /// Of folders with a boundary: the snapshot and the path there.
     regions: Mutex<HashMap<u64, (usize, Vec<u8>)>>,
     progress: Arc<dyn Progress + Send>,
+    /// What was said already.
+    said: Mutex<HashSet<String>>,
 }
 
 impl Tree {
@@ -77,6 +88,7 @@ impl Tree {
             opened: Halves::new(FOLDER_BYTES),
             regions: Mutex::default(),
             progress,
+            said: Mutex::default(),
         }
     }
 
@@ -87,7 +99,12 @@ impl Tree {
 
     /// Tells the person that something could not be read.
     pub fn complain(&self, error: &Error) {
-        self.progress.warn(&crate::ops::in_words(error));
+        let what = crate::ops::in_words(error);
+        let said = &mut *self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() < SAID && !said.contains(&what) {
+            self.progress.warn(&what);
+            said.insert(what);
+        }
     }
 
     fn fixed(&self, ino: u64) -> Option<&Fixed> {
@@ -158,17 +175,32 @@ impl Tree {
         self.told(object, Found { spot, parent: ino, position, region, link: None }).map(Some)
     }
 
+    /// What it takes to list a folder.
+    ///
+    /// # Errors
+    /// What is wrong with the folder.
+    pub fn listing(&self, ino: u64) -> Result<Listing> {
+        let folder = if self.fixed(ino).is_some_and(|fixed| matches!(fixed, Fixed::Folder { .. })) {
+            None
+        } else {
+            self.folder(ino)?
+        };
+        Ok(Listing { ino, folder })
+    }
+
     /// The child at a position of a folder, counted from 0; nothing behind the last one. The kernel holds its number once more.
     ///
     /// # Errors
     /// What is wrong with the folder.
-    pub fn child_at(&self, ino: u64, position: u64) -> Result<Option<Child>> {
+    pub fn child_at(&self, listing: &Listing, position: u64) -> Result<Option<Child>> {
+        let ino = listing.ino;
         if let Some(Fixed::Folder { children, .. }) = self.fixed(ino) {
             let found = children.iter().nth(usize::try_from(position).unwrap_or(usize::MAX));
             return Ok(found.and_then(|(name, number)| self.fixed_child(name, *number)));
         }
-        let Some((folder, region)) = self.folder(ino)? else { return Ok(None) };
-        let Some((chunk, spot)) = self.folders.at(&folder, position)? else { return Ok(None) };
+        let Some((folder, region)) = &listing.folder else { return Ok(None) };
+        let (folder, region) = (folder, *region);
+        let Some((chunk, spot)) = self.folders.at(folder, position)? else { return Ok(None) };
         let object = Object::In(chunk, spot.at as usize);
         self.told(object, Found { spot, parent: ino, position, region, link: None }).map(Some)
     }

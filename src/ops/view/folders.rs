@@ -91,7 +91,7 @@ pub struct Folders<'r> {
 }
 
 /// So many bytes of encoded entries are kept, and up to twice that. Decoded they take some four times as much.
-const CHUNK_BYTES: u64 = 8 << 20;
+const CHUNK_BYTES: u64 = 2 << 20;
 
 impl<'r> Folders<'r> {
     /// Over this reader.

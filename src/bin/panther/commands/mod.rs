@@ -5,6 +5,7 @@ pub mod audit;
 pub mod backup;
 pub mod cat;
 pub mod check;
+pub mod completions;
 pub mod config;
 pub mod copy;
 pub mod cost;
@@ -31,6 +32,7 @@ pub mod snapshot;
 pub mod snapshots;
 pub mod stats;
 pub mod status;
+pub mod stream;
 pub mod try_it;
 pub mod undelete;
 pub mod usage;
@@ -81,6 +83,8 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::History(options) => history::run(options, context),
         Command::Cat(what) => cat::run(what, context),
         Command::Mount(options) => mount::run(options, context),
+        Command::Completions(options) => completions::completions(options, context),
+        Command::Man(options) => completions::man(options, context),
         Command::Dump(options) => dump::run(options, context),
         Command::Check(options) => check::run(options, context),
         Command::Forget(options) => forget::run(options, context),

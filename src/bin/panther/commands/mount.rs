@@ -48,8 +48,8 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let count = snapshots.len() as u64;
     // The threads that answer the kernel may outlive this function, so what they read from lasts as long as the process.
     let repo = Box::leak(Box::new(repo));
-    let reader = BlobReader::new(repo, &state)?;
-    drop(state);
+    let state = Box::leak(Box::new(state.set_apart()?));
+    let reader = BlobReader::new(repo, state)?;
     let (quiet, verbose) = (context.globals.quiet, context.globals.verbose);
     let ui: Arc<dyn Progress + Send> = Arc::new(Ui::new(quiet, verbose, Arc::clone(&context.cancelled)));
     let mount_options = MountOptions { target: options.target.clone(), allow_other: options.allow_other };
