@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::format::header::Kind;
 use crate::format::name::Name;
-use crate::format::snapshot::{Cover, Manifest};
+use crate::format::snapshot::Manifest;
 use crate::format::time::Time;
 use crate::id::ObjectId;
 use crate::ops::Progress;
@@ -73,7 +73,7 @@ impl Storing<'_> {
         Basis::new(self.state, self.statements, self.unusable)
     }
 
-    /// Writes the manifest of a snapshot that was begun by `basis`, with the times and the host of `cover`, after a last look and before a look back
+    /// Writes the manifest of a snapshot that was begun by `basis`, with its start and end and its host, after a last look and before a look back
     /// (spec 11.3). Returns its id.
     ///
     /// # Errors
@@ -81,7 +81,8 @@ impl Storing<'_> {
     pub fn write_snapshot(
         &self,
         basis: &mut Basis,
-        cover: &Cover,
+        times: (Time, Time),
+        host: &str,
         manifest: &Manifest,
         progress: &dyn Progress,
     ) -> Result<ObjectId> {
@@ -100,8 +101,7 @@ impl Storing<'_> {
                 break (chain, looked_at);
             }
         };
-        let times = (cover.started, cover.finished);
-        let head = repo.write_snapshot_of(self.signer, &chain, times, &cover.host, manifest)?;
+        let head = repo.write_snapshot_of(self.signer, &chain, times, host, manifest)?;
         state.see(&repo.config().repo, &[(head.id, head.writer.clone())])?;
         match basis.look_back(place, &lost, looked_at) {
             Ok(Look::Same) => {}

@@ -1,6 +1,5 @@
 //! Content of one repository as content of another: files are cut and named anew by the other's secrets, so that they meet what its own backups store.
 
-use crate::chunk::Chunker;
 use crate::error::{Error, FormatError, Result};
 use crate::format::cbor::Dec;
 use crate::format::content::{ContentRoot, ListOf, Record};
@@ -8,10 +7,9 @@ use crate::format::entry::{Entry, Node, decode_stream_raw};
 use crate::format::header::BlobKind;
 use crate::format::limits;
 use crate::format::time::Time;
-use crate::id::BlobId;
 use crate::keys::Keyring;
 use crate::ops::Progress;
-use crate::repo::content::{ContentBuilder, Trees};
+use crate::ops::cutting::Cut;
 use crate::repo::directory::DirectoryBuilder;
 use crate::repo::reader::{BlobReader, describe};
 use crate::repo::writer::BlobWriter;
@@ -32,15 +30,6 @@ pub(super) struct Copier<'a> {
     pub progress: &'a dyn Progress,
     /// Bytes of content that were read.
     pub read_bytes: u64,
-}
-
-/// Content that is being cut.
-struct Cut<'c> {
-    chunker: &'c Chunker,
-    list: ContentBuilder,
-    data: Vec<u8>,
-    /// Bytes of `data` that are cut already.
-    done: usize,
 }
 
 impl Copier<'_> {
@@ -139,7 +128,7 @@ impl Copier<'_> {
             return Ok(known);
         }
         let mut records = Vec::new();
-        let mut cut = Cut { chunker: self.keys.chunker(), list: ContentBuilder::default(), data: Vec::new(), done: 0 };
+        let mut cut = Cut::new(self.keys, Vec::new());
         let inline_max_bytes = u64::from(self.keys.chunker().params().inline_max_bytes);
         let is_sparse = root.depth > 0 || root.records.iter().any(Record::is_hole);
         if size_bytes <= inline_max_bytes && !is_sparse {
@@ -156,8 +145,7 @@ impl Copier<'_> {
             if records.len() >= WINDOW_RECORDS { self.window(&mut records, &mut cut, out) } else { Ok(()) }
         })?;
         self.window(&mut records, &mut cut, out)?;
-        cut.end(self.keys, out)?;
-        let new = Node::File(cut.list.finish(&mut Trees { keys: self.keys, writer: out, file: None })?);
+        let new = Node::File(cut.finish(out)?);
         self.remember(root, ListOf::File, new.clone(), out)?;
         Ok(new)
     }
@@ -167,9 +155,8 @@ impl Copier<'_> {
         if bytes.len() as u64 <= u64::from(self.keys.chunker().params().inline_max_bytes) {
             return Ok(Node::Inline(bytes));
         }
-        let mut cut = Cut { chunker: self.keys.chunker(), list: ContentBuilder::default(), data: bytes, done: 0 };
-        cut.end(self.keys, out)?;
-        Ok(Node::File(cut.list.finish(&mut Trees { keys: self.keys, writer: out, file: None })?))
+        let cut = Cut::new(self.keys, bytes);
+        Ok(Node::File(cut.finish(out)?))
     }
 
     fn window(&mut self, records: &mut Vec<Record>, cut: &mut Cut<'_>, out: &mut BlobWriter<'_>) -> Result<()> {
@@ -184,14 +171,14 @@ impl Copier<'_> {
         for record in records.drain(..) {
             if record.is_hole() {
                 // What follows a hole is cut by itself (spec 5.1).
-                cut.end(self.keys, out)?;
-                cut.list.push(record, &mut Trees { keys: self.keys, writer: out, file: None })?;
+                cut.end(out)?;
+                cut.push(record, out)?;
                 continue;
             }
             let blob = self.from.blob(BlobKind::Data, &record.id, record.len_bytes)?;
             self.read_bytes += record.len_bytes;
             cut.data.extend_from_slice(&blob);
-            cut.go_on(self.keys, out)?;
+            cut.go_on(out)?;
         }
         Ok(())
     }
@@ -262,38 +249,4 @@ fn region_of(from: &BlobReader<'_>) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"copy").update(&from.repo().keys().repo().0);
     hasher.finalize().as_bytes().first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b))
-}
-
-impl Cut<'_> {
-    /// Cuts as long as what is there decides where.
-    fn go_on(&mut self, keys: &Keyring, out: &mut BlobWriter<'_>) -> Result<()> {
-        while self.data.len() - self.done >= self.chunker.max_bytes() {
-            self.one(keys, out)?;
-        }
-        if self.done > 0 {
-            self.data.drain(..self.done);
-            self.done = 0;
-        }
-        Ok(())
-    }
-
-    /// Cuts the rest: the region ends here.
-    fn end(&mut self, keys: &Keyring, out: &mut BlobWriter<'_>) -> Result<()> {
-        while self.done < self.data.len() {
-            self.one(keys, out)?;
-        }
-        self.data.clear();
-        self.done = 0;
-        Ok(())
-    }
-
-    fn one(&mut self, keys: &Keyring, out: &mut BlobWriter<'_>) -> Result<()> {
-        let rest = &self.data[self.done..];
-        let bytes = &rest[..self.chunker.cut(rest)];
-        let id: BlobId = keys.blob_id(BlobKind::Data, bytes);
-        out.add(BlobKind::Data, id, bytes)?;
-        let record = Record { id, len_bytes: bytes.len() as u64 };
-        self.done += bytes.len();
-        self.list.push(record, &mut Trees { keys, writer: out, file: None })
-    }
 }

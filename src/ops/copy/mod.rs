@@ -199,6 +199,12 @@ fn one(
         ..snapshot.manifest.clone()
     };
     Manifest::decode(&manifest.encode()).map_err(|e| Error::format("the new manifest", e))?;
-    let new = storing.write_snapshot(&mut basis, &snapshot.head.cover, &manifest, progress)?;
+    let new = storing.write_snapshot(
+        &mut basis,
+        (snapshot.head.cover.started, snapshot.head.cover.finished),
+        &snapshot.head.cover.host,
+        &manifest,
+        progress,
+    )?;
     Ok(Copied { snapshot: snapshot.head.id, new: Some(new), read_bytes, stored_bytes: stats.pack_bytes })
 }

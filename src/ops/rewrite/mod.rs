@@ -256,7 +256,13 @@ impl Work<'_> {
             result.new = Some(same.head.id);
             return Ok(result);
         }
-        result.new = Some(storing.write_snapshot(&mut basis, &snapshot.head.cover, &manifest, self.progress)?);
+        result.new = Some(storing.write_snapshot(
+            &mut basis,
+            (snapshot.head.cover.started, snapshot.head.cover.finished),
+            &snapshot.head.cover.host,
+            &manifest,
+            self.progress,
+        )?);
         Ok(result)
     }
 
