@@ -242,6 +242,15 @@ pub enum Error {
         #[source]
         source: FormatError,
     },
+    /// Something of the repository that is imported from is missing, or is not what it should be.
+    #[error("the other repository's {object} cannot be used")]
+    Foreign {
+        /// A file, named from the repository's folder on, or a blob.
+        object: String,
+        /// Why not.
+        #[source]
+        source: FormatError,
+    },
     /// Something that the repository should have is missing.
     #[error("{0} is missing from the repository")]
     Missing(String),
@@ -341,7 +350,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::RepositoryExists(_) => 2,
-            Self::Damaged { .. } | Self::Missing(_) => 4,
+            Self::Damaged { .. } | Self::Missing(_) | Self::Foreign { .. } => 4,
             Self::Store { source: StoreError::NotFound | StoreError::Length { .. }, .. } => 4,
             Self::Store { source: StoreError::Cap { .. }, .. } => 6,
             Self::Store { source: StoreError::Unreachable(_), .. } => 7,
@@ -370,6 +379,9 @@ impl Error {
             Self::Damaged { .. } | Self::Missing(_) => {
                 "run `panther check --read-data` to see everything that is affected; what it does not name can still be restored"
             }
+            Self::Foreign { .. } => {
+                "run `restic check --read-data` on that repository; what it can repair is imported by running this again"
+            }
             Self::Newer { .. } => {
                 "update panther on this machine, then run the same command again; nothing was changed"
             }
@@ -380,6 +392,9 @@ impl Error {
             Self::RepositoryExists(_) => "use it as it is, or name another place with -r/--repo",
             Self::WrongKey("passphrase") => {
                 "check the password file or the keyboard layout; `panther key list` needs no passphrase"
+            }
+            Self::WrongKey("restic password") => {
+                "check --from-password-file, or what RESTIC_PASSWORD_FILE names; `restic snapshots` with the same password says the same"
             }
             Self::WrongKey(_) => "name another file with --identity-file, or use the passphrase",
             Self::Role { .. } => "use the admin's or a reader's key on the machine where it is kept",

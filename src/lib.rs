@@ -11,7 +11,7 @@
 //! 4. [`keys`]: keys at work; pure
 //! 5. [`backend`]: where objects are kept
 //! 6. [`state`]: what this machine remembers
-//! 7. [`source`]: the file system read
+//! 7. [`source`], [`import`]: the file system read; repositories of other programs, read
 //! 8. [`target`], [`repo`], [`config`]: the file system written; a repository: opening, packing, finding blobs; the configuration file
 //! 9. [`ops`]: one use case a file
 //! 10. `report`: results as text and JSON, no I/O
@@ -27,6 +27,7 @@ pub mod egress;
 pub mod error;
 pub mod format;
 pub mod id;
+pub mod import;
 pub mod keys;
 pub mod ops;
 pub mod prune;

@@ -68,12 +68,14 @@ for name in ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer
 PY
 }
 
-# boot: systemd in a container on /mnt; sets $leader
+# boot [FOLDER]: systemd in a container on FOLDER, or on /mnt with this machine's /usr; sets $leader
 boot() {
+    local root=(--directory=/mnt --bind-ro=/usr)
+    [ $# = 0 ] || root=("--directory=$1")
     umount -R /sys/fs/cgroup 2>/dev/null || true
     mount -t cgroup2 none /sys/fs/cgroup
-    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --boot --directory=/mnt --register=no --keep-unit --machine=panther-test \
-        --bind-ro=/usr --link-journal=no --console=pipe --resolv-conf=off --timezone=off --notify-ready=no >"$work/console" 2>&1 </dev/null &
+    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --boot "${root[@]}" --register=no --keep-unit --machine=panther-test \
+        --link-journal=no --console=pipe --resolv-conf=off --timezone=off --notify-ready=no >"$work/console" 2>&1 </dev/null &
     nspawn=$!
     local _
     for _ in $(seq 150); do

@@ -24,10 +24,16 @@ impl SnapshotFilter {
     /// Whether the snapshot is meant.
     pub fn matches(&self, snapshot: &Snapshot) -> bool {
         let manifest = &snapshot.manifest;
-        let has = |tag: &String| manifest.tags.contains(tag);
-        self.matches_host(&snapshot.head.cover.host)
+        let has_path = |wanted: &[u8]| manifest.roots.iter().any(|root| root.path == wanted);
+        self.matches_parts(&snapshot.head.cover.host, &manifest.tags, has_path)
+    }
+
+    /// Whether a snapshot of this host with these tags is meant, which tells which paths it has.
+    pub fn matches_parts(&self, host: &str, tags: &[String], has_path: impl Fn(&[u8]) -> bool) -> bool {
+        let has = |tag: &String| tags.contains(tag);
+        self.matches_host(host)
             && (self.tags.is_empty() || self.tags.iter().any(|all| all.iter().all(has)))
-            && self.paths.iter().all(|path| manifest.roots.iter().any(|root| root.path == *path))
+            && self.paths.iter().all(|path| has_path(path))
     }
 
     /// Whether a snapshot of this host can be meant.

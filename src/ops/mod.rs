@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod backup;
+mod carried;
 pub mod cat;
 pub mod check;
 pub mod compare;
@@ -15,6 +16,7 @@ pub mod drill;
 pub mod dump;
 pub mod find;
 pub mod forget;
+pub mod import;
 pub mod keys;
 mod last_look;
 pub mod list;

@@ -77,7 +77,7 @@ impl Storing<'_> {
     /// (spec 11.3). Returns its id.
     ///
     /// # Errors
-    /// [`Error::Usage`] if packs were condemned or index objects replaced meanwhile; what is wrong with a gc object; [`Error::Store`], [`Error::State`].
+    /// [`Error::Damaged`] if the manifest breaks a rule of the format; [`Error::Usage`] if packs were condemned or index objects replaced meanwhile; what is wrong with a gc object; [`Error::Store`], [`Error::State`].
     pub fn write_snapshot(
         &self,
         basis: &mut Basis,
@@ -86,6 +86,7 @@ impl Storing<'_> {
         manifest: &Manifest,
         progress: &dyn Progress,
     ) -> Result<ObjectId> {
+        Manifest::decode(&manifest.encode()).map_err(|e| Error::format("the new manifest", e))?;
         let (repo, state, writer) = (self.repo, self.state, self.signer.writer());
         let place = Place { repo, state, writer };
         let mut lost = self.unusable.clone();

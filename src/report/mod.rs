@@ -13,6 +13,7 @@ pub mod drill;
 pub mod dump;
 pub mod find;
 pub mod forget;
+pub mod import;
 pub mod json;
 pub mod keys;
 pub mod local_snapshots;

@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["keys"],
     &["backend"],
     &["state"],
-    &["source"],
+    &["source", "import"],
     &["target", "repo", "config"],
     &["ops"],
     &["report"],

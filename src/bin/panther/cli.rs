@@ -3,8 +3,8 @@
 use crate::b2::B2Args;
 use crate::commands::{
     alerts, audit, backup, browse, cat, check, completions, config, copy, cost, diff, doctor, drill, dump, find,
-    forget, history, init, key, ls, metrics, mount, pin, prune, rebuild_state, repair, report, restore, rewrite,
-    snapshot, snapshots, stats, status, try_it, undelete, usage,
+    forget, history, import, init, key, ls, metrics, mount, pin, prune, rebuild_state, repair, report, restore,
+    rewrite, snapshot, snapshots, stats, status, try_it, undelete, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -162,6 +162,9 @@ pub enum Command {
     RebuildState(Box<rebuild_state::Options>),
     /// Copy snapshots into another repository
     Copy(Box<copy::Options>),
+    /// Import the snapshots of another program's repository
+    #[command(subcommand)]
+    Import(import::Import),
     /// Drop paths from snapshots that are there
     Rewrite(Box<rewrite::Options>),
     /// Look whether everything that a backup or a restore needs is as it should be
@@ -225,6 +228,7 @@ impl Command {
             Self::RebuildState(_) => "rebuild-state",
             Self::Stats(_) => "stats",
             Self::Copy(_) => "copy",
+            Self::Import(import) => import.name(),
             Self::Rewrite(_) => "rewrite",
             Self::Doctor(_) => "doctor",
             Self::Cost(_) => "cost",

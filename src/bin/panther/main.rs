@@ -8,6 +8,9 @@ mod cli;
 mod commands;
 mod confirm;
 mod context;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod docs_tests;
 mod facts;
 mod guide;
 mod harden;

@@ -51,6 +51,11 @@ pub fn place(context: &Context) -> Result<Place> {
     named_place(given)
 }
 
+/// Whether this names a store that is no folder, as others write it.
+pub fn is_other_store(name: &str) -> bool {
+    name.starts_with("b2:") || OTHER_STORES.iter().any(|store| name.starts_with(store))
+}
+
 /// What the name of a repository means.
 ///
 /// # Errors

@@ -71,6 +71,37 @@ pub fn of_second(
         .transpose()
 }
 
+/// The password of a repository of restic's: from the options, from what restic itself looks at, or asked for. As restic does, white space around it is
+/// dropped, unless it comes from RESTIC_PASSWORD.
+///
+/// # Errors
+/// As [`opener`].
+pub fn of_restic(password_file: Option<&Path>, password_command: Option<&OsStr>) -> Result<SecretString> {
+    let options = [
+        password_file.map(|path| Source::PasswordFile(path.to_owned())),
+        password_command.map(|command| Source::PasswordCommand(command.to_owned())),
+    ];
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let environment = [
+        variable("RESTIC_PASSWORD_FILE").map(|path| Source::PasswordFile(path.into())),
+        variable("RESTIC_PASSWORD_COMMAND").map(Source::PasswordCommand),
+    ];
+    let given = match only(options, "give only one of --from-password-file and --from-password-command")? {
+        None => only(environment, "set only one of RESTIC_PASSWORD_FILE and RESTIC_PASSWORD_COMMAND")?,
+        given => given,
+    };
+    let (bytes, what) = match given {
+        Some(Source::PasswordFile(path)) => (read_file(&path)?, format!("the password file {}", path.display())),
+        Some(Source::PasswordCommand(command)) => (run(&command)?, "the output of the password command".to_owned()),
+        _ => {
+            let Some(text) = variable("RESTIC_PASSWORD") else { return ask("password of the restic repository: ") };
+            let text = Zeroizing::new(text.into_encoded_bytes());
+            return passphrase(&text, "the password in RESTIC_PASSWORD");
+        }
+    };
+    passphrase(bytes.trim_ascii(), &what)
+}
+
 /// To whom a key is wrapped that `opener` shall open.
 pub fn recipient(opener: &Opener) -> Recipient {
     match opener {

@@ -3,8 +3,8 @@
 //! - `content`: content is cut and named anew, every blob checked on the way
 //!
 //! Blob ids and cut points come from secrets of each repository, so nothing can be taken over as it lies in the packs. Content is read, cut by the target's
-//! table and named by the target's keys: so it meets what backups into the target store. What was copied once is remembered in the target's
-//! local state, by the source's content lists: a file or folder that another snapshot has too is not read again, nor by a run after one that was killed.
+//! table and named by the target's keys: so it meets what backups into the target store. What was copied once is remembered (`ops::carried`), by the
+//! source's content lists.
 
 mod content;
 
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::format::keyfile::Role;
 use crate::format::snapshot::{Manifest, Origin, Root};
 use crate::id::{ObjectId, WriterName};
+use crate::ops::carried::{Foreign, Memory, origins};
 use crate::ops::last_look::unusable;
 use crate::ops::storing::Storing;
 use crate::ops::{Progress, Totals};
@@ -24,7 +25,7 @@ use content::Copier;
 use std::collections::{HashMap, HashSet};
 
 /// Stack for a walk: a few functions for each of up to 4,096 levels. Only what is used of it costs memory.
-const STACK_BYTES: usize = 256 << 20;
+pub(in crate::ops) const STACK_BYTES: usize = 256 << 20;
 
 /// A repository and what is remembered of it.
 #[derive(Clone, Copy)]
@@ -123,27 +124,16 @@ pub fn copy(
 
 /// What the target has.
 struct Present {
-    by_origin: HashMap<(crate::id::RepoId, ObjectId), ObjectId>,
+    by_origin: HashMap<Foreign, ObjectId>,
     all: HashSet<ObjectId>,
     repo: crate::id::RepoId,
 }
 
 impl Present {
     fn of(repo: &Repository, statements: &Statements) -> Result<Self> {
-        let mut present = Self { by_origin: HashMap::new(), all: HashSet::new(), repo: repo.keys().repo() };
         // A writer cannot see what its manifests were copied from: what its own state remembers is all there is.
-        if repo.keys().role() != Role::Writer {
-            for snapshot in repo.snapshots(statements)?.snapshots {
-                let is_dead =
-                    statements.forgotten.contains(&snapshot.head.id) && !statements.pinned.contains(&snapshot.head.id);
-                if !is_dead {
-                    present.all.insert(snapshot.head.id);
-                    let origin = snapshot.manifest.origin.map(|origin| (origin.repo, origin.snapshot));
-                    present.by_origin.extend(origin.map(|origin| (origin, snapshot.head.id)));
-                }
-            }
-        }
-        Ok(present)
+        let (all, by_origin) = origins(repo, statements)?;
+        Ok(Self { by_origin, all, repo: repo.keys().repo() })
     }
 
     /// The target's snapshot for one of the source: a copy of it, or the one of which that is a copy.
@@ -176,7 +166,8 @@ fn one(
         to.repo.leftovers(to.state, signer.writer(), statements)?;
         to.state.note_unusable(&unusable(to.state, statements, &none)?)?;
         let known = to.state.dir_view()?;
-        let mut copier = Copier { from: &reader, keys: to.repo.keys(), known: &known, progress, read_bytes: 0 };
+        let memory = Memory::new(&known, b"copy", &from.repo.keys().repo());
+        let mut copier = Copier { from: &reader, keys: to.repo.keys(), memory, progress, read_bytes: 0 };
         storing.run(|out| {
             let mut roots = Vec::new();
             for root in &snapshot.manifest.roots {
@@ -198,7 +189,6 @@ fn one(
         origin: Some(Origin { repo: source, snapshot: snapshot.head.id }),
         ..snapshot.manifest.clone()
     };
-    Manifest::decode(&manifest.encode()).map_err(|e| Error::format("the new manifest", e))?;
     let new = storing.write_snapshot(
         &mut basis,
         (snapshot.head.cover.started, snapshot.head.cover.finished),

@@ -17,6 +17,7 @@ pub mod dump;
 pub mod find;
 pub mod forget;
 pub mod history;
+pub mod import;
 pub mod init;
 pub mod key;
 pub mod ls;
@@ -95,6 +96,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Pin(options) => pin::run(options, true, context),
         Command::Unpin(options) => pin::run(options, false, context),
         Command::Copy(options) => copy::run(options, context),
+        Command::Import(import) => import::run(import, context),
         Command::Stats(options) => stats::run(options, context),
         Command::RebuildState(options) => rebuild_state::run(options, context),
         Command::Repair(repair) => repair::run(repair, context),

@@ -1,0 +1,3 @@
+//! Repositories of other programs, read and never written.
+
+pub mod restic;
