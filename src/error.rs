@@ -44,6 +44,9 @@ pub enum StoreError {
     /// The credentials are good, but may not do this.
     #[error("the store's credentials may not do this")]
     Forbidden(#[source] io::Error),
+    /// The object is locked: it may not be removed yet.
+    #[error("the object is locked and may not be removed yet")]
+    Locked(#[source] io::Error),
     /// There is no bucket of this name, or not for these credentials.
     #[error("there is no bucket {0}, or these credentials cannot see it")]
     NoBucket(String),
@@ -101,6 +104,7 @@ impl StoreError {
             Self::Cap { cap, source } => Self::Cap { cap: *cap, source: copy(source) },
             Self::Credentials(e) => Self::Credentials(copy(e)),
             Self::Forbidden(e) => Self::Forbidden(copy(e)),
+            Self::Locked(e) => Self::Locked(copy(e)),
             Self::NoBucket(name) => Self::NoBucket(name.clone()),
             Self::Unreachable(e) => Self::Unreachable(copy(e)),
             Self::Cancelled => Self::Cancelled,
@@ -420,6 +424,7 @@ impl Error {
             Self::Store { source: StoreError::Forbidden(_), .. } => {
                 "the application key lacks a capability, or is restricted to another bucket or prefix; `panther doctor` says what it may do"
             }
+            Self::Store { source: StoreError::Locked(_), .. } => "run the same command again when the lock has ended",
             Self::Store { source: StoreError::NoBucket(_), .. } => {
                 "check the bucket's name in -r/--repo; panther makes no buckets: make a private one in the Backblaze account"
             }

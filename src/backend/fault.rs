@@ -203,6 +203,10 @@ impl<B: Backend> Backend for FaultBackend<B> {
         self.inner.put_slots()
     }
 
+    fn put_limit_bytes_per_sec(&self) -> Option<u64> {
+        self.inner.put_limit_bytes_per_sec()
+    }
+
     fn take_removed(&self) -> Vec<crate::cost::Stored> {
         self.inner.take_removed()
     }

@@ -198,6 +198,11 @@ pub trait Backend: Send + Sync {
         Arc::new(Slots::new(LOCAL_PUTS, LOCAL_PUTS))
     }
 
+    /// How many bytes a second may be put at present, where that is limited on purpose.
+    fn put_limit_bytes_per_sec(&self) -> Option<u64> {
+        None
+    }
+
     /// When an object was stored, as far as one can know where [`Listed::uploaded`] says nothing: for those who only want to leave alone what is new.
     fn stored_at(&self, _name: &str) -> Option<Time> {
         None
@@ -217,12 +222,17 @@ pub trait Backend: Send + Sync {
         Ok(Tidied::default())
     }
 
-    /// Protects every object below `prefix` from removal until at least `until_unix_secs`, where the store can; how many objects that concerned.
-    /// Nothing if the store has no such thing.
+    /// Where new objects are locked against removal for a time: locks the objects that are `wanted` anew for that time, those of which less than half of it
+    /// is left. How many these were; nothing if the store locks nothing.
     ///
     /// # Errors
-    /// [`StoreError`]; some may be protected by then.
-    fn retain(&self, _prefix: &str, _until_unix_secs: u64) -> Result<Option<u64>, StoreError> {
+    /// [`StoreError`]; some may be locked by then.
+    fn renew_locks(&self, _wanted: &(dyn Fn(&str) -> bool + Sync)) -> Result<Option<u64>, StoreError> {
         Ok(None)
+    }
+
+    /// Whether the last listing has shown that an object may not be removed yet.
+    fn is_locked(&self, _name: &str) -> bool {
+        false
     }
 }

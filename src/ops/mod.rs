@@ -3,19 +3,25 @@
 pub mod audit;
 pub mod backup;
 mod carried;
+pub mod cat;
 pub mod check;
 pub mod compare;
 pub mod copy;
 pub mod cost;
 mod cutting;
 pub mod database;
+pub mod diff;
 pub mod doctor;
 pub mod drill;
+pub mod dump;
+pub mod find;
 pub mod forget;
 pub mod import;
 pub mod keys;
+mod last_look;
 pub mod list;
 pub mod local_snapshots;
+pub mod mount;
 pub mod pins;
 pub mod progress;
 pub mod prune;
@@ -26,8 +32,10 @@ pub mod rewrite;
 pub mod stats;
 pub mod status;
 mod storing;
+pub mod stream;
 pub mod try_it;
 pub mod undelete;
+pub mod view;
 
 pub use progress::{Progress, Silent, Totals};
 

@@ -6,10 +6,12 @@ use crate::format::name::Name;
 use crate::format::snapshot::Manifest;
 use crate::format::time::Time;
 use crate::id::ObjectId;
+use crate::ops::Progress;
 use crate::ops::backup::{DATA_PACK_BYTES, TREE_PACK_BYTES};
+use crate::ops::last_look::{Basis, Place, secs_since};
+use crate::prune::rest::{Look, is_stale};
 use crate::repo::Repository;
 use crate::repo::dedup::Dedup;
-use crate::repo::snapshots::SnapshotHead;
 use crate::repo::statements::Statements;
 use crate::repo::writer::{BlobWriter, DEFAULT_LEVEL, WriteOptions, WriteStats, with_writer};
 use crate::seal::Signer;
@@ -63,35 +65,56 @@ impl Storing<'_> {
         Ok(done)
     }
 
-    /// To be called right before a manifest is written (spec 11.3): it must not rest on what was condemned meanwhile.
+    /// What a snapshot that is begun now goes by. To be taken when the state has been brought up to date, before anything is stored.
     ///
     /// # Errors
-    /// [`Error::Usage`] if something was; what is wrong with a gc object.
-    pub fn last_look(&self) -> Result<()> {
-        let listed: Vec<Name> = self.repo.list("gc/")?.into_iter().map(|(name, _)| name).collect();
-        let now = self.repo.statements_of(&listed, self.state)?;
-        if now.condemned.is_subset(&self.statements.condemned) {
-            return Ok(());
-        }
-        Err(Error::Usage(
-            "packs were condemned while this ran: run it again, what is stored is not stored twice".into(),
-        ))
+    /// [`Error::State`].
+    pub fn basis(&self) -> Result<Basis> {
+        Basis::new(self.state, self.statements, self.unusable)
     }
-}
 
-impl Storing<'_> {
-    /// Writes a manifest that rests on what was stored, after a last look, and remembers it; with the times at which its backup was started and finished,
-    /// and its host.
+    /// Writes the manifest of a snapshot that was begun by `basis`, with its start and end and its host, after a last look and before a look back
+    /// (spec 11.3). Returns its id.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if it breaks a rule of the format; as [`Storing::last_look`]; [`Error::Store`], [`Error::State`].
-    pub fn write(&self, manifest: &Manifest, times: (Time, Time), host: &str) -> Result<SnapshotHead> {
+    /// [`Error::Damaged`] if the manifest breaks a rule of the format; [`Error::Usage`] if packs were condemned or index objects replaced meanwhile; what is wrong with a gc object; [`Error::Store`], [`Error::State`].
+    pub fn write_snapshot(
+        &self,
+        basis: &mut Basis,
+        times: (Time, Time),
+        host: &str,
+        manifest: &Manifest,
+        progress: &dyn Progress,
+    ) -> Result<ObjectId> {
         Manifest::decode(&manifest.encode()).map_err(|e| Error::format("the new manifest", e))?;
-        self.last_look()?;
-        let chain = self.repo.heads(self.signer.writer(), self.state, self.statements)?.snapshots;
-        let head = self.repo.write_snapshot_of(self.signer, &chain, times, host, manifest)?;
-        self.state.see(&self.repo.config().repo, &[(head.id, head.writer.clone())])?;
-        Ok(head)
+        let (repo, state, writer) = (self.repo, self.state, self.signer.writer());
+        let place = Place { repo, state, writer };
+        let mut lost = self.unusable.clone();
+        let (chain, looked_at) = loop {
+            let looked_at = Time::now();
+            if basis.look(place, &mut lost)? == Look::Changed {
+                let what = "packs were condemned while this ran: run it again, what is stored is not stored twice";
+                return Err(Error::Usage(what.into()));
+            }
+            let chain = repo.heads(writer, state, self.statements)?.snapshots;
+            // The machine may have been asleep.
+            if !is_stale(secs_since(looked_at)) {
+                break (chain, looked_at);
+            }
+        };
+        let head = repo.write_snapshot_of(self.signer, &chain, times, host, manifest)?;
+        state.see(&repo.config().repo, &[(head.id, head.writer.clone())])?;
+        match basis.look_back(place, &lost, looked_at) {
+            Ok(Look::Same) => {}
+            Ok(Look::Changed) => {
+                progress.note("packs were condemned at the last moment: a prune stores anew what is needed of them")
+            }
+            // The snapshot is made and is safe; its packs only stay for longer.
+            Err(error) => {
+                progress.warn(&format!("whether packs were condemned at the last moment is not known: {error}"))
+            }
+        }
+        Ok(head.id)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod keyring;
 mod ahead;
 mod commit;
 mod compress;
+mod effort;
 mod leftovers;
 mod packer;
 pub mod reader;

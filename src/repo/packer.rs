@@ -1,5 +1,6 @@
 //! Segments into packs: sealed, hashed, written to a spool file.
 
+use super::effort::Effort;
 use crate::buffers::Buffers;
 use crate::error::{Error, Result};
 use crate::format::header::{BlobKind, Header};
@@ -48,7 +49,8 @@ pub(super) struct PackContext<'a> {
     pub epoch: &'a Epoch,
     pub writer: WriterName,
     pub spool: PathBuf,
-    pub data_pack_bytes: u64,
+    /// Says when a data pack is full.
+    pub effort: &'a Effort,
     pub tree_pack_bytes: u64,
 }
 
@@ -123,13 +125,13 @@ impl<'a> Packer<'a> {
         });
         open.last_sequence = segment.sequence;
         self.buffers.give(segment.bytes);
-        let target = match self.kind {
-            BlobKind::Data => self.context.data_pack_bytes,
-            BlobKind::Tree => self.context.tree_pack_bytes,
+        let full_now = match self.kind {
+            BlobKind::Data => self.context.effort.is_full(open.size_bytes),
+            BlobKind::Tree => open.size_bytes >= self.context.tree_pack_bytes,
         };
         // The table takes 36 bytes a blob and must stay well below its limit; so must the index object that names the pack.
         let crowded = open.blobs >= 400_000 || open.segments.len() as u64 >= limits::SEGMENTS - 1;
-        if open.size_bytes >= target || crowded {
+        if full_now || crowded {
             self.finish(full)?;
         }
         Ok(())

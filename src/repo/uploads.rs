@@ -2,7 +2,7 @@
 
 use super::Repository;
 use super::commit::Commit;
-use super::compress::Effort;
+use super::effort::Effort;
 use super::packer::SpooledPack;
 use super::writer::Failure;
 use crate::backend::{Body, Slots};
@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::format::name::Name;
 use crate::state::State;
 use crossbeam_channel::{Receiver, Sender};
+use std::time::Instant;
 
 /// Uploads packs until there are none left. One of several threads; each holds a spool file only while it has a slot.
 pub(super) fn upload_all(
@@ -27,10 +28,14 @@ pub(super) fn upload_all(
         let Ok(pack) = packs.recv() else { return };
         if !failure.is_set() {
             effort.began();
-            if let Err(error) = upload(repo, state, &pack, commits) {
+            let began = Instant::now();
+            let done = upload(repo, state, &pack, commits).and_then(|()| {
+                effort.ended(pack.record.size_bytes, began.elapsed());
+                effort.remember(state)
+            });
+            if let Err(error) = done {
                 failure.set(error);
             }
-            effort.ended(pack.record.size_bytes);
         }
         drop(slot);
     }

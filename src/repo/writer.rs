@@ -7,9 +7,10 @@
 
 use super::Repository;
 use super::commit::{Commit, Committer};
-use super::compress::Effort;
-pub use super::compress::{AUTO, DEFAULT_LEVEL};
+pub use super::compress::DEFAULT_LEVEL;
 use super::dedup::Dedup;
+pub use super::effort::AUTO;
+use super::effort::Effort;
 use super::packer::{PackContext, Packer, Sealable, SpooledPack, clean_spool};
 use super::uploads::upload_all;
 use crate::buffers::Buffers;
@@ -258,23 +259,23 @@ pub fn with_writer<T>(
     body: impl FnOnce(&mut BlobWriter<'_>) -> Result<T>,
 ) -> Result<(T, WriteStats)> {
     let spool = spool_folder(repo, options)?;
+    let threads = options.threads.max(1);
+    let effort = Arc::new(Effort::new(options.level, repo.backend(), threads, options.data_pack_bytes, state)?);
     let context = PackContext {
         repo: repo.keys().repo(),
         epoch: repo.keys().current_epoch(),
         writer: signer.writer().clone(),
         spool,
-        data_pack_bytes: options.data_pack_bytes,
+        effort: &effort,
         tree_pack_bytes: options.tree_pack_bytes,
     };
     let (failure, data_packs) = (Failure::default(), AtomicU64::new(0));
-    let threads = options.threads.max(1);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|n| format!("compress-{n}"))
         .build()
         .map_err(|e| Error::io("start", "the compression threads", std::io::Error::other(e)))?;
     let buffers = Arc::new(Buffers::default());
-    let effort = Arc::new(Effort::new(options.level, repo.backend(), threads, options.data_pack_bytes));
     let slots = repo.backend().put_slots();
     let (messages_in, messages) = unbounded();
     let (packs_in, packs) = bounded::<SpooledPack>(1);
@@ -304,7 +305,7 @@ pub fn with_writer<T>(
         let mut writer = BlobWriter {
             dedup,
             failure,
-            effort,
+            effort: Arc::clone(&effort),
             dry_run: options.dry_run,
             pool,
             buffers,

@@ -35,6 +35,15 @@ pub fn text(report: &PruneReport, zone: &TimeZone) -> String {
         let (read, written) = (packs(report.repacked_packs, report.repacked_bytes), units::size(report.written_bytes));
         lines.push(("repacked", format!("{read} {have}read, {written} {have}written")));
     }
+    if report.locked_packs > 0 {
+        lines.push((
+            "locked",
+            units::things(report.locked_packs, "pack", "packs") + " whose time has come, left until the lock ends",
+        ));
+    }
+    if report.renewed_locks > 0 {
+        lines.push(("locked anew", units::things(report.renewed_locks, "object", "objects")));
+    }
     lines.push(("left unused", units::size(report.unused_bytes)));
     if report.young_packs > 0 {
         lines.push(("too young", packs(report.young_packs, report.young_bytes)));

@@ -1,6 +1,6 @@
 //! What condition the files of a repository's state are in, without changing any.
 
-use super::{META, SCHEMA, builder, distrusted, is_corruption};
+use super::{META, NOTES, SCHEMA, builder, distrusted, is_corruption};
 use crate::error::{Error, Result};
 use crate::id::RepoId;
 use redb::{ReadableDatabase, StorageError};
@@ -92,6 +92,24 @@ fn open(path: &Path) -> Condition {
         Ok(false) => Condition::OtherSchema,
         Err(error) => Condition::Damaged(error.to_string()),
     }
+}
+
+/// The notes of a sound file of the state whose names begin so; none if it cannot be read.
+pub fn notes(path: &Path, beginning: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let read = || -> Result<Vec<(Vec<u8>, Vec<u8>)>, redb::Error> {
+        let table = builder().open_read_only(path)?.begin_read()?.open_table(NOTES)?;
+        let mut found = Vec::new();
+        for note in table.range(beginning..)? {
+            let (name, value) = note?;
+            if !name.value().starts_with(beginning) {
+                break;
+            }
+            found.push((name.value().to_vec(), value.value().to_vec()));
+        }
+        Ok(found)
+    };
+    // redb panics over some damaged files.
+    std::panic::catch_unwind(read).ok().and_then(Result::ok).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -31,7 +31,9 @@ pub mod verified;
 use crate::error::{Error, Result};
 use crate::id::RepoId;
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Small things under names of their own: covers of manifests, figures of the last run.
 const NOTES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("notes");
@@ -73,6 +75,35 @@ impl State {
             }
         }
         Err(Error::State { path: folder, what: format!("{SLOTS} other processes are using it") })
+    }
+
+    /// The same in a file of its own that is gone when this process ends, however that ends: who reads for days stands in nobody's way.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be copied; [`Error::State`].
+    pub fn set_apart(self) -> Result<Self> {
+        let path = self.path.clone();
+        // Closed, so that the file is whole.
+        drop(self);
+        let failed = |e| Error::io("copy the state", &path, e);
+        let copy = path.with_file_name(format!("apart-{}.redb", std::process::id()));
+        let file = File::open(&path).map_err(failed)?;
+        // As long as this is held, no other process opens it.
+        let mut tries = 0..100;
+        let copied = loop {
+            match file.try_lock_shared() {
+                Ok(()) => break std::fs::copy(&path, &copy),
+                Err(std::fs::TryLockError::WouldBlock) if tries.next().is_some() => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(error) => break Err(error.into()),
+            }
+        };
+        drop(file);
+        let opened = copied.map_err(failed).and_then(|_| Self::open_file(&copy));
+        // Its handle keeps it.
+        let _ = std::fs::remove_file(&copy);
+        opened?.ok_or_else(|| Error::State { path: copy, what: "another process uses the copy".into() })
     }
 
     /// Nothing if another process holds the file.

@@ -180,6 +180,11 @@ impl FakeB2 {
         self.shared.set_upload_rate(bytes_per_sec);
     }
 
+    /// How many connections there have been.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Refuses connections and drops those there are, until told otherwise.
     pub fn refuse(&self, refuse: bool) {
         self.shared.refuse(refuse, self.address);

@@ -23,7 +23,7 @@ pub struct Shared {
     refusal_ended: Condvar,
     streams: Mutex<HashMap<u64, TcpStream>>,
     numbers: Mutex<(u64, BTreeMap<Kind, u64>)>,
-    connections: AtomicU64,
+    pub(super) connections: AtomicU64,
     delay_micros: AtomicU64,
     /// 0 for no limit.
     upload_bytes_per_sec: AtomicU64,

@@ -1,47 +1,10 @@
 //! The binary over B2: keys from where they may come, and exit codes.
 
-use crate::b2_kit::{BUCKET, fake};
-use crate::cli_common::{Run, Sandbox, document, run};
-use crate::fake_b2::{FakeB2, Fault, KeySpec};
+use crate::b2_kit::BUCKET;
+use crate::b2_place::Place;
+use crate::cli_common::{document, run};
+use crate::fake_b2::Fault;
 use std::process::Command;
-
-/// A sandbox whose repository is in the fake, with a key in a file.
-struct Place {
-    sandbox: Sandbox,
-    fake: FakeB2,
-    secret: String,
-}
-
-impl Place {
-    fn new() -> Self {
-        let fake = fake();
-        let (id, secret) = fake.key(&KeySpec::everything(BUCKET));
-        let sandbox = Sandbox::empty();
-        sandbox.write("key", format!("{id}\n{secret}\n"));
-        Self { sandbox, fake, secret }
-    }
-
-    fn bare(&self, arguments: &[&str]) -> Command {
-        let mut command = self.sandbox.command(arguments);
-        command
-            .env("PANTHER_REPOSITORY", format!("b2://{BUCKET}/home"))
-            .env("PANTHER_B2_ENDPOINT", self.fake.endpoint());
-        command.env("PANTHER_TEST_B2_PATIENCE", "5");
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Run {
-        let run = run(self.bare(arguments).env("PANTHER_B2_KEY_FILE", self.sandbox.path("key")));
-        assert!(!run.out.contains(&self.secret) && !run.err.contains(&self.secret), "{} {}", run.out, run.err);
-        run
-    }
-
-    fn ok(&self, arguments: &[&str]) -> String {
-        let run = self.run(arguments);
-        assert_eq!(run.code, 0, "{arguments:?}: {}", run.err);
-        run.out
-    }
-}
 
 #[test]
 fn every_command_works_over_b2() {

@@ -83,35 +83,68 @@ fn locked_bucket() -> FakeB2 {
     fake
 }
 
+/// Days from now on until which an object is locked; the modes are checked, too.
+fn locked_days(fake: &FakeB2, name: &str) -> Option<i64> {
+    let version = fake.versions(BUCKET).into_iter().find(|version| version.name == name).unwrap();
+    let retention = version.retention?;
+    assert_eq!(retention.mode.name(), "compliance");
+    // A little less than what was asked for has passed since.
+    Some((retention.until_millis - fake.now_millis() + 3_600_000).div_euclid(86_400_000))
+}
+
 #[test]
 fn objects_are_locked_and_the_lock_extended() {
     let fake = locked_bucket();
     let mut options = options(&fake, "");
     options.lock = Some(Lock { mode: RetentionMode::Compliance, days: 7 });
     let store = open(&options);
+    let name = |n: u8| format!("keys/{n}.age");
+    store.put(&name(1), Body::Bytes(b"1")).unwrap();
+    // A statement can be taken back.
     store.put("gc/1", Body::Bytes(b"1")).unwrap();
-    let until = |fake: &FakeB2| fake.versions(BUCKET)[0].retention;
-    let first = format!("{:?}", until(&fake));
-    assert!(first.contains("ompliance"), "{first}");
-    assert!(matches!(store.delete("gc/1"), Err(StoreError::Forbidden(_))));
+    assert_eq!((locked_days(&fake, &name(1)), locked_days(&fake, "gc/1")), (Some(7), None));
+    store.delete("gc/1").unwrap();
+    // Whether a listing has shown the lock or the service says no.
+    assert!(matches!(store.delete(&name(1)), Err(StoreError::Locked(_))));
+    store.list("", &mut |_| ()).unwrap();
+    assert!(store.is_locked(&name(1)) && matches!(store.delete(&name(1)), Err(StoreError::Locked(_))));
     let bucket = store.bucket(Which::Own).unwrap();
     assert_eq!((bucket.has_lock(), bucket.default_retention()), (Some(true), None));
-    let month = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 30 * 86_400;
-    assert_eq!(store.retain("", month).unwrap(), Some(1));
-    assert_ne!(format!("{:?}", until(&fake)), first);
-    // It is there already.
-    assert_eq!(store.retain("", month - 86_400).unwrap(), Some(0));
+    // More than half of the time is left.
+    assert_eq!(store.renew_locks(&|_| true).unwrap(), Some(0));
+    options.lock = Some(Lock { mode: RetentionMode::Compliance, days: 30 });
+    let store = open(&options);
+    store.put(&name(2), Body::Bytes(b"2")).unwrap();
+    assert_eq!(store.renew_locks(&|_| false).unwrap(), Some(0));
+    assert_eq!(store.renew_locks(&|_| true).unwrap(), Some(1));
+    assert_eq!((locked_days(&fake, &name(1)), locked_days(&fake, &name(2))), (Some(30), Some(30)));
+    assert_eq!(store.renew_locks(&|_| true).unwrap(), Some(0));
     // Surplus versions that are locked are left, and counted.
     let again = open(&options);
-    fake.plan(|call| match call.kind {
-        crate::fake_b2::Kind::UploadFile if call.nth == 2 => Some(crate::fake_b2::Fault::LostAnswer),
-        crate::fake_b2::Kind::ListFileVersions => Some(crate::fake_b2::Fault::StaleListing(1, 1)),
-        _ => None,
-    });
-    again.put("gc/2", Body::Bytes(b"2")).unwrap();
+    fake.reset_counts();
+    fake.plan(crate::b2_place::lost_answers(1));
+    again.put(&name(3), Body::Bytes(b"3")).unwrap_or_else(|error| panic!("{error}"));
     fake.fair_weather();
     let tidied = again.tidy_versions("", false).unwrap();
-    assert_eq!((tidied.removed_versions, tidied.locked_versions), (0, 1));
+    assert_eq!((tidied.removed_versions, tidied.locked_versions), (0, fake.versions(BUCKET).len() as u64 - 3));
+    assert!(tidied.locked_versions > 0);
+}
+
+#[test]
+fn a_buckets_default_is_kept_up() {
+    let fake = FakeB2::start();
+    let retention = json!({ "mode": "compliance", "period": { "duration": 10, "unit": "days" } });
+    fake.bucket(BUCKET, json!({ "fileLockEnabled": true, "defaultRetention": retention }));
+    let store = open(&options(&fake, ""));
+    let put_by_hand = |days: u32| {
+        let mut short = options(&fake, "");
+        short.lock = Some(Lock { mode: RetentionMode::Compliance, days });
+        open(&short).put("keys/1.age", Body::Bytes(b"1")).unwrap();
+    };
+    put_by_hand(2);
+    assert_eq!(locked_days(&fake, "keys/1.age"), Some(2));
+    assert_eq!(store.renew_locks(&|_| true).unwrap(), Some(1));
+    assert_eq!(locked_days(&fake, "keys/1.age"), Some(10));
 }
 
 #[test]
@@ -119,5 +152,5 @@ fn a_bucket_without_lock_says_so() {
     let fake = fake();
     let store = open(&options(&fake, ""));
     assert_eq!(store.bucket(Which::Own).unwrap().has_lock(), Some(false));
-    assert_eq!(store.retain("", 1).unwrap(), None);
+    assert_eq!(store.renew_locks(&|_| true).unwrap(), None);
 }

@@ -95,9 +95,31 @@ impl B2Lab {
 
     /// As another process: nothing is known but what is on disk and in the store.
     pub fn reopen(self) -> panther::Result<Self> {
-        let Self { lab, snapshots, options, changes } = self;
+        let options = self.options.clone();
+        self.reopen_with(options)
+    }
+
+    /// The same in another way.
+    pub fn reopen_with(self, options: B2Options) -> panther::Result<Self> {
+        let Self { lab, snapshots, changes, .. } = self;
         let lab = lab.reopen_on(backend(&options))?;
         Ok(Self { lab, snapshots, options, changes })
+    }
+
+    /// As [`B2Lab::reopen`], as often as it takes; whoever asks may look at each refusal.
+    pub fn reopen_until(self, mut refused: impl FnMut(&Error)) -> Self {
+        let Self { lab: Lab { folder, repo, state }, snapshots, options, changes } = self;
+        let id = repo.keys().repo();
+        drop((repo, state));
+        loop {
+            match Repository::open(backend(&options), &Opener::Passphrase(crate::common::passphrase())) {
+                Ok(repo) => {
+                    let state = State::open(&folder.path().join("state"), &id).unwrap();
+                    return Self { lab: Lab { folder, repo, state }, snapshots, options, changes };
+                }
+                Err(error) => refused(&error),
+            }
+        }
     }
 
     /// As another process, with a new state.

@@ -185,3 +185,35 @@ fn the_folder_of_snapshots_is_left_out_whatever_is_read() {
         }
     }
 }
+
+/// `doctor` looks at the snapshot with which the next backup would compare.
+#[test]
+fn a_doctor_misses_the_parent() {
+    use crate::cli_common::{Sandbox, document};
+    let Some(fs) = BtrfsLab::new() else { return };
+    let sandbox = Sandbox::new();
+    let source = fs.subvolume("source");
+    fill(&source);
+    let found = |code: i32| -> Vec<(String, String)> {
+        let run = sandbox.run(&["doctor", "--json"]);
+        assert_eq!(run.code, code, "{}{}", run.out, run.err);
+        let lines = document(&run.out)["lines"].as_array().unwrap().clone();
+        let text = |line: &serde_json::Value, key: &str| line[key].as_str().unwrap().to_owned();
+        lines.iter().filter(|line| line["check"] == "parent").map(|l| (text(l, "grade"), text(l, "what"))).collect()
+    };
+    assert_eq!(found(0), []);
+    sandbox.ok(&["backup", source.to_str().unwrap(), "--snapshot", "always"]);
+    let well = found(0);
+    assert!(well.len() == 1 && well[0].0 == "ok", "{well:?}");
+    for (what, says) in [("deleted", "is gone"), ("recreated under the same name", "another one now")] {
+        let parent = left(&source, 1);
+        let tamper = TAMPERINGS.iter().find(|(name, ..)| *name == what).unwrap().2;
+        tamper(&fs, &parent);
+        let ill = found(3);
+        assert!(ill.len() == 1 && ill[0].0 == "warning" && ill[0].1.contains(says), "{ill:?}");
+        if what == "deleted" {
+            std::thread::sleep(std::time::Duration::from_millis(1_100));
+            sandbox.ok(&["backup", source.to_str().unwrap(), "--snapshot", "always"]);
+        }
+    }
+}

@@ -35,6 +35,10 @@ pub fn prune_in(lab: &Lab, days: i64) -> PruneReport {
 }
 
 pub fn forget_ids(lab: &Lab, ids: &[ObjectId]) {
+    try_forget_ids(lab, ids).unwrap();
+}
+
+pub fn try_forget_ids(lab: &Lab, ids: &[ObjectId]) -> panther::Result<()> {
     let options = ForgetOptions {
         filter: Default::default(),
         ids: ids.iter().map(|id| id.to_hex()).collect(),
@@ -45,7 +49,7 @@ pub fn forget_ids(lab: &Lab, ids: &[ObjectId]) {
         remove_all: true,
         writer: lab_writer(),
     };
-    forget(&lab.repo, &lab.state, &options, &Silent).unwrap();
+    forget(&lab.repo, &lab.state, &options, &Silent).map(drop)
 }
 
 pub fn id_of(report: &BackupReport) -> ObjectId {

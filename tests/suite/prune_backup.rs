@@ -8,7 +8,9 @@ use panther::format::name::Name;
 use panther::format::time::Time;
 use panther::id::{ObjectId, WriterName};
 use panther::ops::backup::backup;
+use panther::ops::copy::copy;
 use panther::ops::prune::prune;
+use panther::ops::rewrite::{RewriteOptions, rewrite};
 use panther::ops::{Progress, Silent, Totals};
 use panther::seal::system_random;
 use std::collections::BTreeMap;
@@ -166,4 +168,62 @@ fn a_machine_that_was_off_finds_out() {
     assert!(back.summary.data_bytes > 5 << 20 && back.vanished.is_empty(), "{back:?}");
     assert_sound(&lab);
     assert_eq!(prune_in(&lab, 50).condemned_packs, 0);
+}
+
+/// A copy and a rewrite do not store twice on their own: they say so, and the next run does.
+#[test]
+fn what_else_writes_manifests_looks_too() {
+    let (from, to) = (Lab::new(), Lab::new());
+    source(&from);
+    from.backup();
+    write(&from.source().join("folder-1/new"), &noise(7, 300_000));
+    from.backup();
+    let all = from.repo.snapshots(&from.repo.statements().unwrap()).unwrap().snapshots;
+    let sides = || {
+        use panther::ops::copy::Side;
+        (Side { repo: &from.repo, state: &from.state }, Side { repo: &to.repo, state: &to.state })
+    };
+    copy(sides().0, sides().1, &[&all[0]], false, &Silent).unwrap();
+    let meanwhile = Meanwhile { lab: &to, stage: "copy", left: Mutex::new(1), condemned: Mutex::default() };
+    let error = copy(sides().0, sides().1, &[&all[1]], false, &meanwhile).unwrap_err();
+    assert!(error.to_string().contains("were condemned while this ran"), "{error}");
+    let condemned = meanwhile.condemned.into_inner().unwrap();
+    assert!(!condemned.is_empty());
+    let done = copy(sides().0, sides().1, &[&all[1]], false, &Silent).unwrap();
+    assert_eq!(done.copied.len(), 1);
+    // The first copy may go: what the second needs is stored anew.
+    let copies = to.repo.snapshots(&to.repo.statements().unwrap()).unwrap().snapshots;
+    forget_ids(&to, &[copies[0].head.id]);
+    assert_rests_on_none(&to, &condemned);
+
+    let rewritten = |progress: &dyn Progress| {
+        let statements = from.repo.statements().unwrap();
+        let all = from.repo.snapshots(&statements).unwrap().snapshots;
+        let chosen: Vec<_> = all.iter().collect();
+        let options = RewriteOptions {
+            patterns: vec!["folder-2".to_owned()],
+            case_insensitive_patterns: Vec::new(),
+            forget: true,
+        };
+        let yes = &mut |_: &_| Ok(true);
+        rewrite(
+            &from.repo,
+            &from.state,
+            &statements,
+            &all,
+            &chosen,
+            &options,
+            &crate::prune::lab_writer(),
+            progress,
+            yes,
+        )
+    };
+    let meanwhile =
+        Meanwhile { lab: &from, stage: "look at the snapshots", left: Mutex::new(1), condemned: Mutex::default() };
+    let error = rewritten(&meanwhile).unwrap_err();
+    assert!(error.to_string().contains("were condemned while this ran"), "{error}");
+    let condemned = meanwhile.condemned.into_inner().unwrap();
+    let done = rewritten(&Silent).unwrap();
+    assert!(done.snapshots.iter().all(|one| one.new.is_some() && one.forgotten), "{done:?}");
+    assert_rests_on_none(&from, &condemned);
 }

@@ -8,7 +8,7 @@ use panther::id::ObjectId;
 use panther::ops::Silent;
 use panther::ops::undelete::{UndeleteOptions, UndeleteReport, candidates, undelete};
 
-fn bring_back(lab: &Lab, ids: &[ObjectId], packs: bool, days: i64) -> panther::Result<UndeleteReport> {
+pub fn bring_back(lab: &Lab, ids: &[ObjectId], packs: bool, days: i64) -> panther::Result<UndeleteReport> {
     let ids = ids.iter().map(|id| id.to_hex()).collect();
     let options = UndeleteOptions { ids, packs, writer: lab_writer(), now: Some(in_days(days)) };
     undelete(&lab.repo, &lab.state, &options, &Silent)

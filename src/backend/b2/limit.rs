@@ -129,6 +129,11 @@ impl Limit {
         Self { schedule, clock, paid: Mutex::default() }
     }
 
+    /// The limit that holds now.
+    pub fn rate_bytes_per_sec(&self) -> Option<u64> {
+        if self.schedule.is_none() { None } else { self.schedule.at((self.clock)().minute) }
+    }
+
     /// Takes `bytes`; how long to wait before they may pass.
     pub fn take(&self, bytes: u64) -> Duration {
         if self.schedule.is_none() {

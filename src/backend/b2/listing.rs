@@ -2,7 +2,7 @@
 
 use super::store::B2Backend;
 use super::versions::{Known, Resolved, resolve};
-use super::wire::{Action, Retention, RetentionMode, Version};
+use super::wire::{Action, Version};
 use crate::backend::{Listed, Tidied};
 use crate::cost::Stored;
 use crate::error::StoreError;
@@ -85,7 +85,7 @@ impl B2Backend {
     }
 
     /// The next names of a listing with all their versions; nothing after the last.
-    async fn next_groups(&self, names: &mut Names) -> Result<Option<Vec<Vec<Version>>>, StoreError> {
+    pub(super) async fn next_groups(&self, names: &mut Names) -> Result<Option<Vec<Vec<Version>>>, StoreError> {
         let Some(start) = names.next.take() else { return Ok(None) };
         let root_bytes = self.location.prefix.len();
         let client = self.reader(&names.prefix).await?;
@@ -111,7 +111,7 @@ impl B2Backend {
     }
 
     /// What the versions of one name come to, and the object's name; nothing if it can be none of a repository's.
-    fn resolve(&self, versions: &[Version]) -> Option<(String, Resolved)> {
+    pub(super) fn resolve(&self, versions: &[Version]) -> Option<(String, Resolved)> {
         let name = versions.first()?.file_name.strip_prefix(&self.location.prefix)?;
         if crate::backend::local::check_name(name).is_err() {
             return None;
@@ -161,7 +161,9 @@ impl B2Backend {
                             tidied.removed_bytes += other.size_bytes;
                         }
                         Err(StoreError::NotFound) => {}
-                        Err(StoreError::Forbidden(_)) if is_locked(&versions, id) => tidied.locked_versions += 1,
+                        Err(StoreError::Forbidden(_)) if self.is_version_locked(&versions, id) => {
+                            tidied.locked_versions += 1
+                        }
                         Err(error) => return Err(error),
                     }
                 }
@@ -170,40 +172,6 @@ impl B2Backend {
         }
         Ok(tidied)
     }
-
-    /// Extends the retention of each object, where it ends too early.
-    pub(super) async fn protect(&self, prefix: &str, until_unix_secs: u64) -> Result<Option<u64>, StoreError> {
-        if self.own.bucket().await?.has_lock() == Some(false) {
-            return Ok(None);
-        }
-        let until_ms = i64::try_from(until_unix_secs.saturating_mul(1_000)).unwrap_or(i64::MAX);
-        let (mut changed, mut names) = (0, Names::new(prefix, None));
-        while let Some(groups) = self.next_groups(&mut names).await? {
-            for versions in groups {
-                let Some((name, Resolved { known: Some(known), .. })) = self.resolve(&versions) else { continue };
-                let present = versions.iter().find(|v| v.file_id.as_ref() == Some(&known.file_id)).and_then(retention);
-                let mode = present.and_then(|p| p.mode).unwrap_or(RetentionMode::Governance);
-                if present.and_then(|p| p.retain_until_timestamp).is_some_and(|present| present >= until_ms) {
-                    continue;
-                }
-                let wanted = Retention { mode: Some(mode), retain_until_timestamp: Some(until_ms) };
-                self.own.update_retention(&self.full(&name), &known.file_id, wanted).await?;
-                changed += 1;
-            }
-        }
-        Ok(Some(changed))
-    }
-}
-
-fn retention(version: &Version) -> Option<Retention> {
-    version.file_retention.as_ref()?.value
-}
-
-/// Whether a version says of itself that it may not be removed yet.
-fn is_locked(versions: &[Version], id: &str) -> bool {
-    let now_ms = jiff::Timestamp::now().as_millisecond();
-    let version = versions.iter().find(|version| version.file_id.as_deref() == Some(id));
-    version.and_then(retention).and_then(|r| r.retain_until_timestamp).is_some_and(|until| until > now_ms)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod http;
 pub mod limit;
 mod listing;
 mod location;
+mod locks;
 mod retry;
 pub mod roles;
 mod session;

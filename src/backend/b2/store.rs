@@ -29,10 +29,10 @@ pub struct B2Backend {
     /// Reads what the first does not reach.
     pub(super) reading: Option<Client>,
     pub(super) catalogue: Catalogue,
-    plan: Plan,
+    pub(super) plan: Plan,
     pool: Pool,
     slots: Arc<Slots>,
-    lock: Option<Lock>,
+    pub(super) lock: Option<Lock>,
     pub(super) http: Arc<Http>,
     /// What was removed, and nobody has taken yet.
     removed: Mutex<Vec<Stored>>,
@@ -184,38 +184,14 @@ impl B2Backend {
             // This process has stored it: the same name is the same bytes.
             return Ok(());
         }
-        let version = self.own.upload(&self.pool, &self.slots, &self.full(name), &content, self.lock).await?;
+        // Statements must be taken back at any time; what they are about is locked.
+        let lock = self.lock.filter(|_| !name.starts_with("gc/"));
+        let version = self.own.upload(&self.pool, &self.slots, &self.full(name), &content, lock).await?;
         self.plan.forget(name);
         if let Some(id) = version.file_id {
             self.catalogue.stored(name, id, version.content_length);
         }
         Ok(())
-    }
-
-    /// Removes all versions of an object, the newest first, so that a crash leaves the object.
-    async fn remove(&self, name: &str) -> Result<(), StoreError> {
-        let known = match self.catalogue.find(name).filter(|known| known.is_whole) {
-            Some(known) => known,
-            None => self.look_up(name).await?.ok_or(StoreError::NotFound)?,
-        };
-        self.plan.forget(name);
-        let full = self.full(name);
-        let mut was_there = false;
-        let markers = known.markers.iter().map(|id| (id, 0, 0));
-        let others = known.others.iter().rev().map(|other| (&other.file_id, other.size_bytes, other.uploaded_millis));
-        let object = (&known.file_id, known.size_bytes, known.uploaded_millis);
-        for (id, bytes, uploaded_millis) in markers.chain(others).chain([object]) {
-            match self.own.delete_version(&full, id, false).await {
-                Ok(()) => {
-                    self.note_removed(bytes, uploaded_millis);
-                    was_there = true;
-                }
-                Err(StoreError::NotFound) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.catalogue.forget(name);
-        if was_there { Ok(()) } else { Err(StoreError::NotFound) }
     }
 }
 
@@ -386,6 +362,10 @@ impl Backend for B2Backend {
         Arc::clone(&self.slots)
     }
 
+    fn put_limit_bytes_per_sec(&self) -> Option<u64> {
+        self.http.upload_limit.rate_bytes_per_sec()
+    }
+
     fn oddities(&self) -> Vec<Oddity> {
         self.catalogue.oddities()
     }
@@ -395,9 +375,12 @@ impl Backend for B2Backend {
         self.run(self.tidy(prefix, may_differ))
     }
 
-    fn retain(&self, prefix: &str, until_unix_secs: u64) -> Result<Option<u64>, StoreError> {
-        check_prefix(prefix)?;
-        self.run(self.protect(prefix, until_unix_secs))
+    fn renew_locks(&self, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Result<Option<u64>, StoreError> {
+        self.run(self.renew(wanted))
+    }
+
+    fn is_locked(&self, name: &str) -> bool {
+        self.catalogue.find(name).is_some_and(|known| self.is_locked_now(&known))
     }
 }
 

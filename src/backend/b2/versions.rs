@@ -14,6 +14,8 @@ pub(super) struct Known {
     pub size_bytes: u64,
     /// When the service received it, by its clock; 0 where that is not known.
     pub uploaded_millis: i64,
+    /// Until when a version of it is locked, as far as the key may know; 0 if none is.
+    pub locked_until_millis: i64,
     /// Further whole versions, the oldest first: if the bytes of the first prove wrong, these may be right.
     pub others: Vec<Other>,
     /// Markers and anything else that goes when the object is removed.
@@ -28,7 +30,16 @@ impl Known {
     /// What no listing has shown.
     fn unlisted(file_id: String, size_bytes: u64, is_own: bool) -> Self {
         let (others, markers) = (Vec::new(), Vec::new());
-        Self { file_id, size_bytes, uploaded_millis: 0, others, markers, is_whole: false, is_own }
+        Self {
+            file_id,
+            size_bytes,
+            uploaded_millis: 0,
+            locked_until_millis: 0,
+            others,
+            markers,
+            is_whole: false,
+            is_own,
+        }
     }
 }
 
@@ -97,12 +108,19 @@ pub(super) fn resolve(name: &str, versions: &[Version]) -> Resolved {
         file_id,
         size_bytes: right.content_length,
         uploaded_millis: right.upload_timestamp,
+        locked_until_millis: versions.iter().map(locked_until_millis).max().unwrap_or(0),
         others,
         markers,
         is_whole: true,
         is_own: false,
     });
     Resolved { known, uploaded: time_of(right.upload_timestamp), oddity, extra }
+}
+
+/// Until when a version is locked; 0 if it is not, or the key may not know.
+pub(super) fn locked_until_millis(version: &Version) -> i64 {
+    let retention = version.file_retention.as_ref().and_then(|readable| readable.value.as_ref());
+    retention.and_then(|retention| retention.retain_until_timestamp).unwrap_or(0)
 }
 
 /// The time of a timestamp, which is in thousandths of a second; nothing where the service gives none.

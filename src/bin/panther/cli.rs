@@ -2,9 +2,9 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    alerts, audit, backup, browse, check, config, copy, cost, doctor, drill, forget, import, init, key, ls, metrics,
-    pin, prune, rebuild_state, repair, report, restore, rewrite, snapshot, snapshots, stats, status, try_it, undelete,
-    usage,
+    alerts, audit, backup, browse, cat, check, completions, config, copy, cost, diff, doctor, drill, dump, find,
+    forget, history, import, init, key, ls, metrics, mount, pin, prune, rebuild_state, repair, report, restore,
+    rewrite, snapshot, snapshots, stats, status, try_it, undelete, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -128,6 +128,19 @@ pub enum Command {
     Ls(ls::Options),
     /// Look through snapshots on the whole terminal, and restore from there
     Browse(browse::Options),
+    /// Mount snapshots as a read-only file system
+    Mount(mount::Options),
+    /// Find files in snapshots, and since when and until when each version was there
+    Find(find::Options),
+    /// Show the versions of a file or folder
+    History(history::Options),
+    /// Show what differs between two snapshots, or a snapshot and the files as they are now
+    Diff(diff::Options),
+    /// Write a file, or a folder as tar or zip, to the standard output
+    Dump(dump::Options),
+    /// Show single objects of the repository: manifests, folders, blobs, packs, index
+    #[command(subcommand)]
+    Cat(cat::Cat),
     /// Show what is stored, by snapshot and by host, and what each snapshot alone costs
     Stats(stats::Options),
     /// Check that everything in the repository is there and whole
@@ -178,6 +191,10 @@ pub enum Command {
     /// Check and show the configuration file, and its schema
     #[command(subcommand)]
     Config(config::Config),
+    /// Write the script by which a shell completes commands and options
+    Completions(completions::Completions),
+    /// Write manual pages
+    Man(completions::Man),
     /// Back up a folder to a throw-away repository, restore it, compare, and show figures
     Try(try_it::Options),
 }
@@ -193,6 +210,14 @@ impl Command {
             Self::Snapshot(snapshot) => snapshot.name(),
             Self::Browse(_) => "browse",
             Self::Ls(_) => "ls",
+            Self::Diff(_) => "diff",
+            Self::Find(_) => "find",
+            Self::History(_) => "history",
+            Self::Cat(_) => "cat",
+            Self::Mount(_) => "mount",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+            Self::Dump(_) => "dump",
             Self::Check(_) => "check",
             Self::Forget(_) => "forget",
             Self::Prune(_) => "prune",
@@ -227,7 +252,7 @@ impl Command {
 
     /// Whether a profile matters to it.
     pub fn uses_profile(&self) -> bool {
-        !matches!(self, Self::Try(_) | Self::Config(_) | Self::Alerts(_))
+        !matches!(self, Self::Try(_) | Self::Config(_) | Self::Alerts(_) | Self::Completions(_) | Self::Man(_))
     }
 }
 

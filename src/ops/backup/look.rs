@@ -1,40 +1,18 @@
-//! What the new snapshot rests on, looked at once more before its manifest is written, and after (spec 11.3, 3 to 5).
+//! A backup's last look and look back (`ops::last_look`): what has been condemned meanwhile is stored anew.
 
-use super::memory::{Memory, unusable};
+use super::memory::Memory;
 use super::{Made, Run, add_stats};
 use crate::error::{Error, Result};
 use crate::format::time::Time;
-use crate::id::ObjectId;
-use crate::prune::rest::{Look, is_long, is_stale, last_look, looks_back};
+use crate::ops::last_look::{Basis, Place, secs_since};
+use crate::prune::rest::{Look, is_stale};
 use crate::repo::dedup::Dedup;
-use crate::repo::statements::Statements;
 use crate::repo::writer::WriteStats;
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 /// So often the source is read again because packs were condemned meanwhile.
 const PASSES: u32 = 5;
-
-/// What a session goes by.
-pub(super) struct Basis {
-    /// Packs that this machine knows of and that nothing may rest on.
-    unusable: HashSet<ObjectId>,
-    /// The index objects of others and of earlier runs.
-    named: HashSet<ObjectId>,
-    began: Time,
-}
-
-impl Basis {
-    /// What is known when a session begins.
-    ///
-    /// # Errors
-    /// [`Error::State`].
-    pub fn new(run: &Run<'_>, memory: &Memory) -> Result<Self> {
-        let unusable = unusable(run.state, run.statements, &memory.lost_packs)?;
-        Ok(Self { unusable, named: run.state.index_objects()?, began: Time::now() })
-    }
-}
 
 impl Run<'_> {
     /// Stores the source; and again, what rests on packs that are condemned meanwhile, until nothing does. Returns what it comes to, the last session, and
@@ -55,7 +33,7 @@ impl Run<'_> {
         }
         for _ in 0..PASSES {
             let looked_at = Time::now();
-            if self.look(memory, basis)? == Look::Same {
+            if basis.look(self.place(), &mut memory.lost_packs)? == Look::Same {
                 return Ok((made, stats, looked_at));
             }
             self.progress.note("packs were condemned while this backup ran: what they held is stored anew");
@@ -83,7 +61,7 @@ impl Run<'_> {
     }
 
     fn store(&self, memory: &Memory, basis: &Basis, roots: &[PathBuf], session: u32) -> Result<(Made, WriteStats)> {
-        let mut unusable = basis.unusable.clone();
+        let mut unusable = basis.unusable().clone();
         unusable.extend(memory.lost_packs.iter().copied());
         let dedup = Mutex::new(Dedup::new(self.state.blob_view()?, unusable));
         let (mut made, stats) = self.store_once(memory, roots, session, &dedup)?;
@@ -91,39 +69,9 @@ impl Run<'_> {
         Ok((made, stats))
     }
 
-    /// The last look: gc objects; if the session began long ago also index objects, which a sweep may have replaced, and packs. A gc object lives for a day at
-    /// least, so that a short session cannot have missed one.
-    fn look(&self, memory: &mut Memory, basis: &mut Basis) -> Result<Look> {
-        if !is_long(secs_since(basis.began)) {
-            let statements = self.statements_now()?;
-            let unusable = unusable(self.state, &statements, &memory.lost_packs)?;
-            let look = last_look(!unusable.is_subset(&basis.unusable), false);
-            return self.go_by(basis, unusable, look);
-        }
-        let survey = self.repo.survey()?;
-        let statements = self.repo.statements_of(&survey.gc, self.state)?;
-        let named: HashSet<ObjectId> = survey.index.iter().filter_map(|(name, _)| name.id()).collect();
-        let synced = self.repo.sync_listed(self.state, Some(self.signer.writer()), &statements, survey.index)?;
-        let (_, lost) = self.repo.vanished_packs(self.state, &statements, self.signer.writer())?;
-        memory.lost_packs.extend(lost);
-        let unusable = unusable(self.state, &statements, &memory.lost_packs)?;
-        let went = synced.rebuilt || !basis.named.is_subset(&named);
-        let look = last_look(!unusable.is_subset(&basis.unusable), went);
-        basis.named = self.state.index_objects()?;
-        self.go_by(basis, unusable, look)
-    }
-
-    fn statements_now(&self) -> Result<Statements> {
-        let listed: Vec<_> = self.repo.list("gc/")?.into_iter().map(|(name, _)| name).collect();
-        self.repo.statements_of(&listed, self.state)
-    }
-
-    fn go_by(&self, basis: &mut Basis, unusable: HashSet<ObjectId>, look: Look) -> Result<Look> {
-        if look == Look::Changed {
-            self.state.note_unusable(&unusable)?;
-            basis.unusable.extend(unusable);
-        }
-        Ok(look)
+    /// Where this session stores.
+    fn place(&self) -> Place<'_> {
+        Place { repo: self.repo, state: self.state, writer: self.signer.writer() }
     }
 
     /// Whether a last look is too old for a manifest to be written by it.
@@ -144,21 +92,11 @@ impl Run<'_> {
         session: &mut u32,
         looked_at: Time,
     ) -> Result<Option<WriteStats>> {
-        if !looks_back(secs_since(looked_at)) {
-            return Ok(None);
+        match basis.look_back(self.place(), &memory.lost_packs, looked_at)? {
+            Look::Same => Ok(None),
+            Look::Changed => Ok(Some(self.store_again(memory, basis, roots, session)?.1)),
         }
-        let unusable = unusable(self.state, &self.statements_now()?, &memory.lost_packs)?;
-        if unusable.is_subset(&basis.unusable) {
-            return Ok(None);
-        }
-        self.go_by(basis, unusable, Look::Changed)?;
-        Ok(Some(self.store_again(memory, basis, roots, session)?.1))
     }
-}
-
-/// By the clock that runs while the machine sleeps.
-fn secs_since(time: Time) -> i64 {
-    Time::now().secs.saturating_sub(time.secs)
 }
 
 impl Made {

@@ -8,6 +8,7 @@ use crate::format::name::Name;
 use crate::format::snapshot::{Manifest, Root, Summary};
 use crate::id::{ObjectId, WriterName};
 use crate::ops::Totals;
+use crate::ops::last_look::unusable;
 use crate::repo::Repository;
 use crate::repo::dedup::Dedup;
 use crate::repo::snapshots::SnapshotHead;
@@ -109,22 +110,6 @@ impl Memory {
         }
         Ok(())
     }
-}
-
-/// The packs that this machine knows of and that no new snapshot may rest on: condemned ones, and those that have vanished.
-pub(in crate::ops) fn unusable(
-    state: &State,
-    statements: &Statements,
-    lost: &HashSet<ObjectId>,
-) -> Result<HashSet<ObjectId>> {
-    let view = state.blob_view()?;
-    let mut found = HashSet::new();
-    for id in statements.condemned.union(lost) {
-        if view.number(id)?.is_some() {
-            found.insert(*id);
-        }
-    }
-    Ok(found)
 }
 
 /// The last snapshot of the same paths, as it was noted in the state.

@@ -22,28 +22,36 @@ pub(super) struct ParentNote {
     pub path: PathBuf,
 }
 
+/// How the names of the notes about parents begin.
+pub(in crate::ops) const PARENT_NOTES: &[u8] = b"parent ";
+
+/// Where the snapshot lies that a note is about, and what it was.
+pub(in crate::ops) fn noted_parent(note: &[u8]) -> Option<(PathBuf, ParentRecord)> {
+    ParentNote::decode(note).map(|note| (note.path, note.record))
+}
+
 impl ParentNote {
     fn name(region: u64) -> Vec<u8> {
-        [b"parent ", &region.to_be_bytes()[..]].concat()
+        [PARENT_NOTES, &region.to_be_bytes()[..]].concat()
     }
 
     pub fn recall(state: &State, region: u64) -> Result<Option<Self>> {
-        let Some(bytes) = state.note(&Self::name(region))? else { return Ok(None) };
-        let decode = || {
-            let (record, rest) = bytes.split_at_checked(ParentRecord::ENCODED_BYTES)?;
-            let (session, rest) = rest.split_first_chunk()?;
-            let (runs, rest) = rest.split_first_chunk()?;
-            let (count, rest) = rest.split_first_chunk()?;
-            let (roots, path) = rest.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(8)?)?;
-            Some(Self {
-                record: ParentRecord::decode(record)?,
-                session: u32::from_le_bytes(*session),
-                runs_since_full: u32::from_le_bytes(*runs),
-                roots: roots.as_chunks::<8>().0.iter().map(|ino| u64::from_le_bytes(*ino)).collect(),
-                path: OsString::from_vec(path.to_vec()).into(),
-            })
-        };
-        Ok(decode())
+        Ok(state.note(&Self::name(region))?.and_then(|bytes| Self::decode(&bytes)))
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (record, rest) = bytes.split_at_checked(ParentRecord::ENCODED_BYTES)?;
+        let (session, rest) = rest.split_first_chunk()?;
+        let (runs, rest) = rest.split_first_chunk()?;
+        let (count, rest) = rest.split_first_chunk()?;
+        let (roots, path) = rest.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(8)?)?;
+        Some(Self {
+            record: ParentRecord::decode(record)?,
+            session: u32::from_le_bytes(*session),
+            runs_since_full: u32::from_le_bytes(*runs),
+            roots: roots.as_chunks::<8>().0.iter().map(|ino| u64::from_le_bytes(*ino)).collect(),
+            path: OsString::from_vec(path.to_vec()).into(),
+        })
     }
 
     pub fn remember(&self, state: &State, region: u64) -> Result<()> {

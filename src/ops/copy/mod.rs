@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::format::keyfile::Role;
 use crate::format::snapshot::{Manifest, Origin, Root};
 use crate::id::{ObjectId, WriterName};
-use crate::ops::backup::unusable;
 use crate::ops::carried::{Foreign, Memory, origins};
+use crate::ops::last_look::unusable;
 use crate::ops::storing::Storing;
 use crate::ops::{Progress, Totals};
 use crate::repo::Repository;
@@ -159,6 +159,7 @@ fn one(
     let none = HashSet::new();
     let storing =
         Storing { repo: to.repo, state: to.state, signer: &signer, statements, unusable: &none, dry_run: false };
+    let mut basis = storing.basis()?;
     let reader = BlobReader::new(from.repo, from.state)?;
     let run = || {
         // After packs of killed runs that are lost were forgotten, and what rests on them.
@@ -188,7 +189,12 @@ fn one(
         origin: Some(Origin { repo: source, snapshot: snapshot.head.id }),
         ..snapshot.manifest.clone()
     };
-    let cover = &snapshot.head.cover;
-    let head = storing.write(&manifest, (cover.started, cover.finished), &cover.host)?;
-    Ok(Copied { snapshot: snapshot.head.id, new: Some(head.id), read_bytes, stored_bytes: stats.pack_bytes })
+    let new = storing.write_snapshot(
+        &mut basis,
+        (snapshot.head.cover.started, snapshot.head.cover.finished),
+        &snapshot.head.cover.host,
+        &manifest,
+        progress,
+    )?;
+    Ok(Copied { snapshot: snapshot.head.id, new: Some(new), read_bytes, stored_bytes: stats.pack_bytes })
 }

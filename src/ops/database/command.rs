@@ -5,7 +5,7 @@ use crate::ops::Progress;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -120,12 +120,7 @@ impl CommandLine {
                 if status.success() {
                     return Ok(String::from_utf8_lossy(&heard.out).into_owned());
                 }
-                let how = match (status.code(), status.signal()) {
-                    (Some(code), _) => format!("it ended with exit code {code}"),
-                    (None, Some(signal)) => format!("it was killed by signal {signal}"),
-                    (None, None) => "it ended in an unknown way".to_owned(),
-                };
-                return Err(failed(CommandError::Failed(how + &heard.last_words())));
+                return Err(failed(CommandError::Failed(how(status) + &heard.last_words())));
             }
             if limits.progress.cancelled() && !limits.finishes {
                 return Err(Error::Interrupted);
@@ -135,6 +130,50 @@ impl CommandLine {
                 return Err(failed(CommandError::Timeout(limits.timeout.as_secs_f64())));
             }
         }
+    }
+}
+
+impl CommandLine {
+    /// Starts it: what it writes to its standard output is to be read, its standard error is this program's.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it cannot be started.
+    pub fn start(&self, what: &str) -> Result<(Running, ChildStdout)> {
+        let failed =
+            |e| Error::Command { what: what.to_owned(), source: CommandError::Start(self.program().to_owned(), e) };
+        let mut command = self.command(None);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut group = Group { child: command.spawn().map_err(failed)?, ended: false };
+        let out = group.child.stdout.take().ok_or_else(|| failed(std::io::ErrorKind::BrokenPipe.into()))?;
+        Ok((Running { group, what: what.to_owned() }, out))
+    }
+}
+
+/// A program that was started; killed with all that it has started when this is dropped.
+pub struct Running {
+    group: Group,
+    what: String,
+}
+
+impl Running {
+    /// Waits for its end, once it has closed its output.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it has failed.
+    pub fn wait(mut self) -> Result<()> {
+        let failed = |source| Error::Command { what: self.what.clone(), source };
+        let status = self.group.child.wait().map_err(|e| failed(CommandError::Start(self.what.clone(), e)))?;
+        self.group.ended = true;
+        if status.success() { Ok(()) } else { Err(failed(CommandError::Failed(how(status)))) }
+    }
+}
+
+/// How a program has failed.
+fn how(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("it ended with exit code {code}"),
+        (None, Some(signal)) => format!("it was killed by signal {signal}"),
+        (None, None) => "it ended in an unknown way".to_owned(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::repo::Repository;
 /// Below this nothing else is ever stored. What a run that is killed leaves here, `check` names as foreign.
 const FOLDER: &str = "doctor/";
 
-pub(super) fn lines(patient: &Patient<'_>, repo: &Repository) -> Vec<Line> {
+pub(super) fn lines(patient: &Patient, repo: &Repository) -> Vec<Line> {
     // A writer's own objects are looked for with its chain; a reader stores nothing.
     if repo.keys().role() != Role::Admin {
         return Vec::new();
@@ -27,7 +27,7 @@ pub(super) fn lines(patient: &Patient<'_>, repo: &Repository) -> Vec<Line> {
 }
 
 /// What is stored in a bucket that locks everything could not be removed.
-fn is_locked(patient: &Patient<'_>) -> Option<Line> {
+fn is_locked(patient: &Patient) -> Option<Line> {
     let b2 = patient.b2.as_deref()?;
     let default = b2.bucket(Which::Own).ok().and_then(|bucket| bucket.default_retention());
     let why = match (default, patient.with_lock) {

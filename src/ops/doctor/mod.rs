@@ -10,7 +10,7 @@
 //! - `writer`: this machine's folder and its chain of snapshots
 //! - `state`: the local state
 //! - `space`: room for state and spool
-//! - `sources`: what others know of the sources
+//! - `parents`: the Btrfs snapshots with which the next backups compare
 //!
 //! A check says nothing where it does not apply, or where something before it keeps it from knowing anything.
 
@@ -18,17 +18,16 @@ mod bucket;
 mod capabilities;
 mod clock;
 mod listing;
+mod parents;
 mod powers;
 mod reach;
 pub mod report;
-mod sources;
 mod space;
 mod state;
 mod writer;
 
 pub use bucket::refuse_harm;
 pub use report::{DoctorReport, Grade, Line};
-pub use sources::SourceHealth;
 
 use crate::backend::Backend;
 use crate::backend::b2::B2Backend;
@@ -43,7 +42,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// What is to be looked at.
-pub struct Patient<'a> {
+pub struct Patient {
     /// The store; why there is none.
     pub store: Result<Arc<dyn Backend>>,
     /// The same, if it is one of Backblaze B2.
@@ -52,15 +51,13 @@ pub struct Patient<'a> {
     pub with_lock: bool,
     /// Below which the states of all repositories are; nothing if nobody knows where.
     pub state_folder: Option<PathBuf>,
-    /// Those who know more of the sources.
-    pub sources: &'a [&'a dyn SourceHealth],
 }
 
 /// The repository, opened once the store can be reached, and the name under which this machine writes.
 pub type Opener<'a> = &'a dyn Fn(&Arc<dyn Backend>) -> Result<(Repository, Option<WriterName>)>;
 
 /// Looks at everything. What is wrong is in the report.
-pub fn doctor(patient: &Patient<'_>, open: Opener<'_>, progress: &dyn Progress) -> DoctorReport {
+pub fn doctor(patient: &Patient, open: Opener<'_>, progress: &dyn Progress) -> DoctorReport {
     let begun = Instant::now();
     let mut lines = Vec::new();
     progress.stage("the store", Totals::default());
@@ -68,17 +65,12 @@ pub fn doctor(patient: &Patient<'_>, open: Opener<'_>, progress: &dyn Progress) 
     progress.stage("this machine", Totals::default());
     lines.extend(state::lines(patient, repo.as_ref()));
     lines.extend(space::lines(patient));
-    lines.extend(sources::lines(patient.sources));
+    lines.extend(parents::lines(patient, repo.as_ref()));
     DoctorReport::new(lines, begun.elapsed().as_secs_f64())
 }
 
 /// Looks at the store; the repository in it, if it could be opened.
-fn store(
-    patient: &Patient<'_>,
-    open: Opener<'_>,
-    progress: &dyn Progress,
-    lines: &mut Vec<Line>,
-) -> Option<Repository> {
+fn store(patient: &Patient, open: Opener<'_>, progress: &dyn Progress, lines: &mut Vec<Line>) -> Option<Repository> {
     let store = match &patient.store {
         Ok(store) => store,
         Err(error) => {

@@ -16,7 +16,7 @@ const WARNING_BYTES: u64 = 1 << 30;
 const TRIED_BYTES: usize = 1 << 20;
 const HINT: &str = "make room there, or name another place with --state-dir";
 
-pub(super) fn lines(patient: &Patient<'_>) -> Vec<Line> {
+pub(super) fn lines(patient: &Patient) -> Vec<Line> {
     let mut folders: Vec<(&str, PathBuf)> = Vec::new();
     folders.extend(patient.state_folder.clone().map(|folder| ("the local state", folder)));
     folders.extend(spool(patient).map(|folder| ("packs on their way", folder)));
@@ -36,7 +36,7 @@ pub(super) fn lines(patient: &Patient<'_>) -> Vec<Line> {
 }
 
 /// Where packs are made: the store's place for them; without one, beside the state.
-fn spool(patient: &Patient<'_>) -> Option<PathBuf> {
+fn spool(patient: &Patient) -> Option<PathBuf> {
     let store = patient.store.as_ref().ok()?;
     // A store that is read only has none: then nothing is written.
     store.staging().ok().flatten()

@@ -5,7 +5,7 @@ use super::report::Line;
 use crate::repo::Repository;
 use crate::state::examine::{Condition, Slot, examine};
 
-pub(super) fn lines(patient: &Patient<'_>, repo: Option<&Repository>) -> Vec<Line> {
+pub(super) fn lines(patient: &Patient, repo: Option<&Repository>) -> Vec<Line> {
     let check = "state";
     let Some(folder) = &patient.state_folder else {
         return vec![Line::error(

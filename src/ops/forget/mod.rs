@@ -8,7 +8,7 @@ pub mod statements;
 
 pub use plan::{GroupBy, GroupKey, GroupPlan, Judged, item, plan};
 
-use crate::error::{Error, Result, StoreError};
+use crate::error::{Error, Result};
 use crate::format::gc::Gc;
 use crate::format::header::Kind;
 use crate::format::keyfile::Role;
@@ -17,6 +17,7 @@ use crate::format::name::Name;
 use crate::format::time::Time;
 use crate::id::{ObjectId, WriterName};
 use crate::ops::list::SnapshotFilter;
+use crate::ops::prune::sweep::remove_unless_locked;
 use crate::ops::{Progress, Totals};
 use crate::repo::snapshots::{Snapshot, pick};
 use crate::repo::statements::Statements;
@@ -228,18 +229,24 @@ impl Run<'_> {
     fn remove<'s>(&self, snapshots: impl Iterator<Item = &'s Snapshot>) -> Result<()> {
         let snapshots: Vec<&Snapshot> = snapshots.collect();
         self.progress.stage("remove", Totals { files: Some(snapshots.len() as u64), bytes: None });
+        let mut locked = 0;
         for snapshot in snapshots {
             if self.progress.cancelled() {
                 // What is said to be forgotten and still there, the next run removes.
                 return Err(Error::Interrupted);
             }
             let name = snapshot.name();
-            match self.repo.backend().delete(&name.to_string()) {
-                Ok(()) | Err(StoreError::NotFound) => {}
-                Err(error) => return Err(Error::store("remove", name, error)),
+            if remove_unless_locked(self.repo, &name)? {
+                self.state.unsee(&[snapshot.head.id])?;
+            } else {
+                locked += 1;
             }
-            self.state.unsee(&[snapshot.head.id])?;
             self.progress.advance(1, 0);
+        }
+        if locked > 0 {
+            self.progress.note(&format!(
+                "{locked} of them are locked still: they count as forgotten, and a later forget removes them"
+            ));
         }
         Ok(())
     }

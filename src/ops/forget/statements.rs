@@ -1,11 +1,12 @@
 //! gc objects that say what was forgotten: put together, and removed when nobody needs them any more (spec 11.5).
 
 use super::write_gc;
-use crate::error::{Error, Result, StoreError};
+use crate::error::{Error, Result};
 use crate::format::gc::Gc;
 use crate::format::name::Name;
 use crate::format::time::Time;
 use crate::id::ObjectId;
+use crate::ops::prune::sweep::remove_unless_locked;
 use crate::repo::Repository;
 use crate::seal::Signer;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -109,13 +110,11 @@ pub(crate) fn tidy(repo: &Repository, signer: &Signer, named: &HashSet<ObjectId>
             write_gc(repo, signer, &Gc { created: now, forgotten, manifests: kept, ..Gc::default() })?;
         }
     }
+    let mut removed = 0;
     for id in &tidying.remove {
-        match repo.backend().delete(&Name::Gc(*id).to_string()) {
-            Ok(()) | Err(StoreError::NotFound) => {}
-            Err(error) => return Err(Error::store("remove", Name::Gc(*id), error)),
-        }
+        removed += u64::from(remove_unless_locked(repo, &Name::Gc(*id))?);
     }
-    Ok(tidying.remove.len() as u64)
+    Ok(removed)
 }
 
 #[cfg(test)]

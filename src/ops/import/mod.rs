@@ -16,9 +16,9 @@ use crate::format::limits;
 use crate::format::snapshot::{Manifest, Origin, Root, Summary};
 use crate::id::{ObjectId, RepoId, WriterName};
 use crate::import::restic::{Contents, Id, Restic, Snapshot};
-use crate::ops::backup::unusable;
 use crate::ops::carried::{Foreign, Memory, origins};
 use crate::ops::copy::{NotCopied, STACK_BYTES, Side};
+use crate::ops::last_look::unusable;
 use crate::ops::storing::Storing;
 use crate::ops::{Progress, Totals};
 use crate::repo::statements::Statements;
@@ -200,6 +200,7 @@ fn one(
     let none = HashSet::new();
     let storing =
         Storing { repo: to.repo, state: to.state, signer: &signer, statements, unusable: &none, dry_run: false };
+    let mut basis = storing.basis()?;
     let run = || {
         // After packs of killed runs that are lost were forgotten, and what rests on them.
         to.repo.leftovers(to.state, signer.writer(), statements)?;
@@ -241,9 +242,10 @@ fn one(
         handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     let manifest = manifest(snapshot, here, roots, summary(&totals, read_bytes, &stats));
-    let head = storing.write(&manifest, (snapshot.time, snapshot.finished), host(snapshot))?;
+    let times = (snapshot.time, snapshot.finished);
+    let new = storing.write_snapshot(&mut basis, times, host(snapshot), &manifest, progress)?;
     let (stored_bytes, left_out) = (stats.pack_bytes, totals.unreadable);
-    Ok(Imported { read_bytes, stored_bytes, left_out, ..imported(snapshot, Some(head.id)) })
+    Ok(Imported { read_bytes, stored_bytes, left_out, ..imported(snapshot, Some(new)) })
 }
 
 /// A folder of which nothing is known but what is in it.

@@ -11,6 +11,7 @@
 //! It can be killed at any point: the next one finds what was done, and goes on.
 
 pub(crate) mod catalogue;
+mod locks;
 mod repack;
 pub mod report;
 pub(crate) mod survey;
@@ -34,6 +35,7 @@ use crate::repo::Repository;
 use crate::repo::reader::BlobReader;
 use crate::state::State;
 use catalogue::{Catalogue, Known};
+use locks::Going;
 use repack::Repack;
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -190,13 +192,18 @@ fn run(repo: &Repository, state: &State, options: &PruneOptions, progress: &dyn 
     if lost > 0 {
         return Err(Error::Missing(format!("each pack that has one of {lost} blobs that snapshots need")));
     }
-    let removed: Vec<bool> = facts.iter().zip(&needed).map(|(pack, needed)| is_removed(pack, *needed)).collect();
+    let locked = locks::locked(repo, &judged.catalogue);
+    let due: Vec<bool> = facts.iter().zip(&needed).map(|(pack, needed)| is_removed(pack, *needed)).collect();
+    let removed: Vec<bool> = due.iter().zip(&locked).map(|(due, locked)| *due && !locked).collect();
+    report.locked_packs = due.iter().zip(&locked).filter(|(due, locked)| **due && **locked).count() as u64;
+    let mut replaced = Vec::new();
     report.of_sweep(&facts, &removed, &needed);
     if !options.dry_run {
         let sweep = Sweep { repo, survey: &judged.survey, catalogue: &judged.catalogue, removed: &removed, progress };
         let swept = sweep.run()?;
         report.swept(&swept);
         judged.catalogue.renamed(swept.written);
+        replaced = swept.replaced;
     }
     for (pack, _) in facts.iter_mut().zip(&removed).filter(|(_, goes)| **goes) {
         (pack.listed, pack.named) = (false, false);
@@ -250,6 +257,9 @@ fn run(repo: &Repository, state: &State, options: &PruneOptions, progress: &dyn 
     report.removed_gc_objects += statements::tidy(repo, &signer, predecessors, now)?;
     let tidied = repo.backend().tidy_versions("", false);
     report.tidied = tidied.map_err(|e| Error::store("tidy versions of", repo.backend().location(), e))?;
+    let is_going = |n: &u32| facts[*n as usize].condemned && !needed[*n as usize];
+    let going = (0..facts.len() as u32).filter(is_going).chain(condemned.iter().copied());
+    report.renewed_locks = Going::new(survey, catalogue, going, replaced).lock_the_rest(repo)?;
     report.read_bytes = repo.backend().usage().down_bytes.saturating_sub(down_before);
     report.price(options.dollars_per_gib_month);
     Ok(report)

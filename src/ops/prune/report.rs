@@ -34,6 +34,8 @@ pub struct PruneReport {
     pub waiting_bytes: u64,
     /// Packs condemned earlier that were left alone, as snapshots need them.
     pub needed_packs: u64,
+    /// Packs whose time has come and that are locked still.
+    pub locked_packs: u64,
     /// Packs that are condemned now.
     pub condemned_packs: u64,
     /// Their bytes: freed once the time in `not_before` has come, by the prune that comes after it.
@@ -66,6 +68,8 @@ pub struct PruneReport {
     pub removed_gc_objects: u64,
     /// Versions of objects in the store that were too many.
     pub tidied: Tidied,
+    /// Objects that stay and were locked for longer.
+    pub renewed_locks: u64,
     /// Bytes read from a store over a network.
     pub read_bytes: u64,
     /// Dollars a month less, once all that is condemned is removed; where there is a price.

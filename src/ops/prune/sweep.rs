@@ -35,6 +35,8 @@ pub(super) struct Swept {
     pub removed_index_objects: u64,
     /// What was written, with the numbers of the packs in it.
     pub written: Vec<(Name, Vec<u32>)>,
+    /// Index objects that these replace.
+    pub replaced: Vec<Name>,
 }
 
 /// Carries a sweep out.
@@ -61,9 +63,10 @@ impl Sweep<'_> {
             let pack = &self.catalogue.packs[number as usize];
             let Some(name) = self.catalogue.name(number).filter(|_| pack.facts.listed) else { continue };
             self.go_on()?;
-            remove(self.repo, &name)?;
-            swept.removed_packs += 1;
-            swept.removed_bytes += pack.facts.size_bytes;
+            if remove_unless_locked(self.repo, &name)? {
+                swept.removed_packs += 1;
+                swept.removed_bytes += pack.facts.size_bytes;
+            }
             self.progress.advance(1, pack.facts.size_bytes);
         }
         Ok(swept)
@@ -112,8 +115,8 @@ impl Sweep<'_> {
             // What replaces these is there and was read.
             for number in chosen.iter().chain(&superseded) {
                 self.go_on()?;
-                remove(self.repo, &of(number).name)?;
-                swept.removed_index_objects += 1;
+                swept.removed_index_objects += u64::from(remove_unless_locked(self.repo, &of(number).name)?);
+                swept.replaced.push(of(number).name.clone());
             }
         }
         Ok(())
@@ -194,6 +197,17 @@ impl Joint {
     }
 }
 
+/// As [`remove`]; what is locked stays, and a later run removes it. Whether it is gone.
+///
+/// # Errors
+/// [`Error::Store`].
+pub(crate) fn remove_unless_locked(repo: &Repository, name: &Name) -> Result<bool> {
+    match remove(repo, name) {
+        Err(Error::Store { source: StoreError::Locked(_), .. }) => Ok(false),
+        done => done.map(|()| true),
+    }
+}
+
 /// Removes an object; it may be gone already.
 ///
 /// # Errors
@@ -242,7 +256,8 @@ pub(super) fn tidy_gc(
             let since = if is_there { now } else { began };
             state.set_notes(&[(note(&object.id), since.secs.to_le_bytes().to_vec())])?;
         }
-        if object.says_more || !facts.may_go(is_there, since, began) {
+        let is_locked = repo.backend().is_locked(&Name::Gc(object.id).to_string());
+        if object.says_more || is_locked || !facts.may_go(is_there, since, began) {
             continue;
         }
         let rest = Gc { condemned: None, ..object.gc.clone() };
@@ -250,8 +265,7 @@ pub(super) fn tidy_gc(
             // What else it says must hold all the time.
             write_gc(repo, signer, &rest)?;
         }
-        remove(repo, &Name::Gc(object.id))?;
-        count += 1;
+        count += u64::from(remove_unless_locked(repo, &Name::Gc(object.id))?);
     }
     Ok(count)
 }

@@ -1,12 +1,12 @@
 //! The first stage: the directories of the target from its top to where the walk is.
 
-use super::cursor::Cursor;
 use super::dirs::{Dir, Step};
 use super::links::LinkMap;
 use super::prune::Prune;
 use super::select::Verdict;
 use super::walk::Walker;
 use crate::format::entry::Entry;
+use crate::ops::view::cursor::Cursor;
 use crate::source::Stat;
 use crate::target::TargetDir;
 use std::sync::Arc;

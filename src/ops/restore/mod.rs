@@ -7,7 +7,6 @@
 //! 3. `write` makes files and all else, then hard links, and gives directories their attributes last
 
 mod content;
-mod cursor;
 mod dirs;
 mod early;
 mod fetch;

@@ -1,6 +1,5 @@
 //! The first stage: goes through the trees, makes directories, and says what is to be made in them.
 
-use super::cursor::{Cursor, Next};
 use super::dirs::{Dir, Step};
 use super::levels::{Frame, Level};
 use super::links::{LinkKey, LinkMap};
@@ -10,6 +9,7 @@ use super::window::{From, LinkTask, Task, Window};
 use super::{Plan, Target};
 use crate::format::entry::{Entry, Node};
 use crate::format::limits::DIRECTORY_DEPTH;
+use crate::ops::view::cursor::{Cursor, Next};
 use crate::repo::tree::parts;
 use crossbeam_channel::Sender;
 use std::collections::HashMap;

@@ -217,6 +217,7 @@ impl Work<'_> {
         let signer = self.repo.keys().signer(Some(writer))?;
         let (repo, state, statements, unusable) = (self.repo, self.state, self.statements, self.unusable);
         let storing = Storing { repo, state, signer: &signer, statements, unusable, dry_run: self.dry_run };
+        let mut basis = storing.basis()?;
         // What a dry run looks at is not fetched to be stored.
         let is_doubtful = !self.dry_run && (!statements.condemned.is_empty() || !unusable.is_empty());
         let reader = BlobReader::new(repo, state)?;
@@ -255,9 +256,13 @@ impl Work<'_> {
             result.new = Some(same.head.id);
             return Ok(result);
         }
-        let cover = &snapshot.head.cover;
-        let head = storing.write(&manifest, (cover.started, cover.finished), &cover.host)?;
-        result.new = Some(head.id);
+        result.new = Some(storing.write_snapshot(
+            &mut basis,
+            (snapshot.head.cover.started, snapshot.head.cover.finished),
+            &snapshot.head.cover.host,
+            &manifest,
+            self.progress,
+        )?);
         Ok(result)
     }
 

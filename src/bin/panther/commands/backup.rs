@@ -1,6 +1,7 @@
 //! `backup`: files and folders into a snapshot.
 
 use super::Outcome;
+use super::stream::Streams;
 use crate::context::Context;
 use crate::{budget, open, roles};
 use panther::config;
@@ -9,6 +10,7 @@ use panther::ops::Progress;
 use panther::ops::backup::{BackupOptions, BackupReport, SnapshotMode, SubvolumeOptions, backup};
 use panther::ops::database::spec::parse_timeout;
 use panther::ops::database::{CommandLine, Database, DatabaseKind, Hooks};
+use panther::ops::stream::{StreamOptions, backup_stream};
 use panther::repo::Repository;
 use panther::repo::statements::Statements;
 use panther::repo::writer::{AUTO, DEFAULT_LEVEL};
@@ -17,6 +19,8 @@ use panther::source::{ExcludeOptions, parse_size};
 use panther::{Error, Result};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +30,9 @@ use std::time::Duration;
   panther -r REPO backup /home /etc --exclude-caches --tag daily
   panther -r REPO backup / -x --exclude /var/cache --exclude '*.iso'
   panther -r REPO backup ~/work --dry-run
+  pg_dumpall | panther -r REPO backup --stdin --stdin-filename all.sql
+  panther -r REPO backup --stdin-from-command --stdin-filename all.sql -- pg_dumpall
+  find ~ -name '*.odt' -print0 | panther -r REPO backup --files-from0 -
   panther -r REPO backup /etc /var/lib/postgresql --database postgresql=/var/lib/postgresql
 
 Patterns are those of .gitignore; one with a slash in its middle matches at any depth, one that
@@ -34,6 +41,8 @@ pub struct Options {
     /// Files and folders [default: the profile's sources]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    streams: Streams,
     /// Tags for the snapshot, separated by commas; may be given several times
     #[arg(long, value_name = "TAG[,TAG…]")]
     tag: Vec<String>,
@@ -224,8 +233,12 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let from_profile = context.profile().and_then(|profile| profile.backup.clone()).unwrap_or_default();
     let host = options.host.clone().or_else(|| from_profile.host.clone()).unwrap_or_else(open::host);
     // Its databases live in its sources.
-    let whole_profile = options.paths.is_empty();
-    let paths = if whole_profile { sources(context)? } else { options.paths.clone() };
+    let stream = options.streams.input(&options.paths)?;
+    let whole_profile = options.paths.is_empty() && stream.is_none() && !options.streams.has_lists();
+    let mut paths = if whole_profile { sources(context)? } else { options.paths.clone() };
+    if options.streams.has_lists() {
+        paths.extend(options.streams.listed(context)?);
+    }
     let level = match (options.compression, &from_profile.compression) {
         (Some(level), _) => level,
         (None, Some(text)) => parse_level(&text.to_string()).map_err(Error::Usage)?,
@@ -241,6 +254,14 @@ pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let (repo, _) = open::repository(context)?;
     roles::warn_of_power(context, &repo);
     let state = open::state(context, &repo)?;
+    if let Some((input, path)) = stream {
+        let writer = open::writer(context, &repo, &host);
+        let made = StreamOptions { path, tags, host, writer, dry_run: options.dry_run };
+        let done = backup_stream(&repo, &state, &input, &made, &context.ui)?;
+        note(context, &repo, &[PathBuf::from(OsStr::from_bytes(&made.path))], &done);
+        context.report(&done, || report::text(&done))?;
+        return Ok(Outcome::Complete);
+    }
     let overridden = options.override_budget;
     let options = BackupOptions {
         paths,

@@ -35,7 +35,6 @@ pub fn run(_: &Options, context: &Context) -> Result<Outcome> {
         b2,
         with_lock: context.globals.b2.object_lock_days.is_some(),
         state_folder: open::state_folder(context).ok(),
-        sources: &[],
     };
     let opened = |backend: &Arc<dyn Backend>| {
         let repo = Repository::open(Arc::clone(backend), &crate::secrets::opener(&context.globals)?)?;

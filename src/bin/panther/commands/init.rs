@@ -22,6 +22,11 @@ use std::sync::Arc;
 
 /// Options of `init`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  panther -r /mnt/disk/backup init
+  panther -r b2://my-bucket/home --b2-key-file key init --password-file passphrase
+
+Then print a key for the day on which everything else is lost: panther key paper --output key.txt")]
 pub struct Options {
     /// What the first key is called in lists
     #[arg(long, value_name = "TEXT", default_value = "first admin key")]

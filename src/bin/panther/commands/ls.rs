@@ -4,9 +4,9 @@ use super::Outcome;
 use crate::cli::Filter;
 use crate::context::{Context, write_failed};
 use crate::open;
+use crate::reading::Reading;
 use panther::ops::Progress;
 use panther::ops::list::list;
-use panther::repo::reader::BlobReader;
 use panther::report::ls::{EndLine, EntryLine, line};
 use panther::report::snapshots::Row;
 use panther::{Error, Result};
@@ -47,18 +47,15 @@ struct Start {
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let (wanted, path) = open::snapshot_and_path(&options.snapshot)?;
     let filter = options.filter.make()?;
-    let (repo, _) = open::repository(context)?;
-    repo.keys().need_reader("list what is in a snapshot")?;
-    let statements = repo.statements_for_reading(|error| context.ui.warn(&open::with_causes(error)))?;
-    let snapshot = open::snapshot(context, &repo, &statements, &wanted, &filter)?;
-    let state = open::synced_state(context, &repo, &statements)?;
-    let reader = BlobReader::new(&repo, &state)?;
+    let reading = Reading::open(context, "list what is in a snapshot")?;
+    let snapshot = reading.snapshot(&wanted, &filter)?;
+    let reader = reading.reader()?;
 
     let json = context.globals.json;
     // Not the lock of the standard output, which may not go to another thread.
     let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout());
     if json {
-        context.line(&mut out, Start { kind: "snapshot", snapshot: Row::of(&snapshot).marked(&statements) })?;
+        context.line(&mut out, Start { kind: "snapshot", snapshot: Row::of(snapshot).marked(&reading.statements) })?;
     }
     let mut entries = 0;
     let listed = list(&reader, &snapshot.manifest, path.as_deref(), options.recursive, &mut |path, entry| {

@@ -4,18 +4,25 @@ pub mod alerts;
 pub mod audit;
 pub mod backup;
 pub mod browse;
+pub mod cat;
 pub mod check;
+pub mod completions;
 pub mod config;
 pub mod copy;
 pub mod cost;
+pub mod diff;
 pub mod doctor;
 pub mod drill;
+pub mod dump;
+pub mod find;
 pub mod forget;
+pub mod history;
 pub mod import;
 pub mod init;
 pub mod key;
 pub mod ls;
 pub mod metrics;
+pub mod mount;
 pub mod pin;
 pub mod prune;
 pub mod rebuild_state;
@@ -27,6 +34,7 @@ pub mod snapshot;
 pub mod snapshots;
 pub mod stats;
 pub mod status;
+pub mod stream;
 pub mod try_it;
 pub mod undelete;
 pub mod usage;
@@ -73,6 +81,14 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Snapshot(snapshot) => snapshot::run(snapshot, context),
         Command::Browse(options) => browse::run(options, context),
         Command::Ls(options) => ls::run(options, context),
+        Command::Diff(options) => diff::run(options, context),
+        Command::Find(options) => find::run(options, context),
+        Command::History(options) => history::run(options, context),
+        Command::Cat(what) => cat::run(what, context),
+        Command::Mount(options) => mount::run(options, context),
+        Command::Completions(options) => completions::completions(options, context),
+        Command::Man(options) => completions::man(options, context),
+        Command::Dump(options) => dump::run(options, context),
         Command::Check(options) => check::run(options, context),
         Command::Forget(options) => forget::run(options, context),
         Command::Prune(options) => prune::run(options, context),

@@ -14,6 +14,10 @@ use panther::{Error, Result};
 
 /// Options of `snapshots`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  panther -r REPO snapshots
+  panther -r REPO snapshots --host yoga --tag daily
+  panther -r REPO snapshots latest --json")]
 pub struct Options {
     #[command(flatten)]
     filter: Filter,

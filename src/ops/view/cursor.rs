@@ -8,7 +8,7 @@ use crate::repo::reader::{BlobReader, describe};
 use std::vec;
 
 /// What comes next in a directory.
-pub(super) enum Next {
+pub enum Next {
     /// An entry.
     Entry(Box<Entry>),
     /// A part of the directory cannot be read; what follows may be.
@@ -18,7 +18,7 @@ pub(super) enum Next {
 }
 
 /// A place in a directory's stream. Memory: one blob's entries, and a node for each level of the content list.
-pub(super) struct Cursor {
+pub struct Cursor {
     /// The lists that are being gone through, each with its depth.
     lists: Vec<(u8, vec::IntoIter<Record>)>,
     entries: vec::IntoIter<Entry>,
@@ -30,6 +30,11 @@ impl Cursor {
     pub fn new(root: ContentRoot) -> Self {
         let lists = vec![(root.depth, root.records.into_iter())];
         Self { lists, entries: Vec::new().into_iter(), last: Vec::new() }
+    }
+
+    /// At the beginning of a part of a stream: blobs of it, in order.
+    pub fn of_blobs(blobs: Vec<Record>) -> Self {
+        Self { lists: vec![(0, blobs.into_iter())], entries: Vec::new().into_iter(), last: Vec::new() }
     }
 
     /// Goes one step on.
