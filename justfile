@@ -21,6 +21,10 @@ vectors *args:
 bench:
     cargo bench --locked
 
+# The decoders under LLVM's fuzzer.
+fuzz *args:
+    fuzz/run {{args}}
+
 # panther beside its peers.
 compare *args:
     benches/compare {{args}}

@@ -12,7 +12,6 @@ use crate::repo::Repository;
 use crate::repo::snapshots::Snapshot;
 use crate::source::ExcludeOptions;
 use crate::state::State;
-use crate::target::OwnerMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -113,21 +112,7 @@ pub fn try_it(repo: &Repository, state: &State, options: &TryOptions, progress: 
     repo.sync(state, None, &statements)?;
     let snapshot = made(repo, &first)?;
     let root = snapshot.manifest.roots.first().ok_or_else(|| Error::Missing("the root of the snapshot".into()))?;
-    let restore_options = RestoreOptions {
-        path: Some(root.path.clone()),
-        target: options.restored.clone(),
-        excludes: ExcludeOptions::default(),
-        includes: Vec::new(),
-        delete: false,
-        dry_run: false,
-        verify: false,
-        overwrite: false,
-        owners: OwnerMap::numeric(),
-        no_xattrs: false,
-        sparse: false,
-        reflink: true,
-        threads: 0,
-    };
+    let restore_options = RestoreOptions::new(Some(root.path.clone()), options.restored.clone());
     let began = Instant::now();
     let restored = restore(repo, state, &snapshot, &restore_options, progress)?;
     let restore_secs = began.elapsed().as_secs_f64();

@@ -123,8 +123,9 @@ pub fn paper_page(paper: &PaperKey, facts: &PaperFacts<'_>, zone: &TimeZone) -> 
     }
     let _ = write!(
         page,
-        "\nTo restore: write the key to a file (type it, then Enter and Ctrl-D), look which\n\
-         snapshots there are, restore the latest one.\n\n\
+        "\nTo restore: run `panther restore` alone, on a terminal. It asks for the repository and\n\
+         for this key, and shows what it will do. Or write the key to a file (type it, then\n\
+         Enter and Ctrl-D), look which snapshots there are, restore the latest one:\n\n\
          \x20 (umask 077; cat > paper.key)\n\
          \x20 panther -r {location} --identity-file paper.key snapshots\n\
          \x20 panther -r {location} --identity-file paper.key restore latest --target restored\n\n\

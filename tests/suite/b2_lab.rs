@@ -14,7 +14,6 @@ use panther::ops::check::{Amount, CheckOptions, CheckReport, check};
 use panther::ops::restore::{RestoreOptions, restore};
 use panther::repo::Repository;
 use panther::state::State;
-use panther::target::OwnerMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -139,19 +138,8 @@ impl B2Lab {
         let found = all.snapshots.into_iter().find(|snapshot| snapshot.head.id == id);
         let snapshot = found.ok_or(Error::Missing(format!("the snapshot {id}")))?;
         let options = RestoreOptions {
-            path: Some(self.lab.source().as_os_str().as_bytes().to_vec()),
-            target: target.to_owned(),
-            excludes: Default::default(),
-            includes: Vec::new(),
-            delete: false,
-            dry_run: false,
-            verify: false,
-            overwrite: false,
-            owners: OwnerMap::numeric(),
-            no_xattrs: false,
-            sparse: false,
-            reflink: true,
             threads: 2,
+            ..RestoreOptions::new(Some(self.lab.source().as_os_str().as_bytes().to_vec()), target.to_owned())
         };
         let report = restore(repo, state, &snapshot, &options, &Silent)?;
         // In stale listings what is new is missing.

@@ -8,7 +8,6 @@ use panther::ops::Silent;
 use panther::ops::backup::backup;
 use panther::ops::restore::{RestoreOptions, restore};
 use panther::repo::Repository;
-use panther::source::ExcludeOptions;
 use panther::state::State;
 use panther::target::OwnerMap;
 use std::sync::Arc;
@@ -36,19 +35,9 @@ fn again(lab: Lab, options: &B2Options) -> Lab {
 
 fn restore_options(lab: &Lab, to: &str) -> RestoreOptions {
     RestoreOptions {
-        path: Some(lab.source().to_str().unwrap().as_bytes().to_vec()),
-        target: lab.folder.path().join(to),
-        excludes: ExcludeOptions::default(),
-        includes: Vec::new(),
-        delete: false,
-        dry_run: false,
-        verify: false,
-        overwrite: false,
         owners: OwnerMap::by_name(),
-        no_xattrs: false,
-        sparse: false,
-        reflink: true,
         threads: 2,
+        ..RestoreOptions::new(Some(lab.source().to_str().unwrap().as_bytes().to_vec()), lab.folder.path().join(to))
     }
 }
 

@@ -15,7 +15,6 @@ use panther::repo::snapshots::Snapshot;
 use panther::source::ExcludeOptions;
 use panther::source::btrfs::subvol_info;
 use panther::state::State;
-use panther::target::OwnerMap;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
@@ -168,19 +167,8 @@ fn restored_equals(lab: &Lab, source: &Path, taken: &Path, nested: &[PathBuf], i
     // Beside the source: only a Btrfs can hold all of it.
     let target = source.with_file_name("restored");
     let options = RestoreOptions {
-        path: Some(source.as_os_str().as_bytes().to_vec()),
-        target: target.clone(),
-        excludes: Default::default(),
-        includes: Vec::new(),
-        delete: false,
-        dry_run: false,
-        verify: false,
-        overwrite: false,
-        owners: OwnerMap::numeric(),
-        no_xattrs: false,
-        sparse: false,
-        reflink: true,
         threads: 2,
+        ..RestoreOptions::new(Some(source.as_os_str().as_bytes().to_vec()), target.clone())
     };
     let report = restore(&lab.repo, &lab.state, &snapshot(lab, id), &options, &Silent).unwrap();
     assert!(!report.incomplete, "{what}: {:?}", report.problems);

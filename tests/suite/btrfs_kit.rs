@@ -100,16 +100,6 @@ impl BtrfsLab {
         assert!(self.mount_command().status().unwrap().success());
     }
 
-    /// Has nothing of it in memory any more. Nothing on it may be open.
-    pub fn cool(&self) {
-        run("umount", words![&self.root()]);
-        // `dd` gives the pages of the image back.
-        let input = std::ffi::OsString::from_iter([OsStr::new("if="), self.image().as_os_str()]);
-        run("sync", words![&self.image()]);
-        run("dd", words![&input, "iflag=nocache", "count=0", "status=none"]);
-        assert!(self.mount_command().status().unwrap().success());
-    }
-
     /// What the disk would have after a power cut, mounted in its place. Nothing on it may be open.
     pub fn crash(&self) {
         let copy = self.folder.path().join("crashed");

@@ -9,7 +9,6 @@ use panther::ops::backup::{BackupOptions, SnapshotMode, backup};
 use panther::ops::restore::{RestoreOptions, RestoreReport, restore};
 use panther::repo::snapshots::Snapshot;
 use panther::source::btrfs::{create_subvolume, is_subvolume_root};
-use panther::target::OwnerMap;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
@@ -105,19 +104,9 @@ fn take(lab: &Lab, source: &Path) -> Snapshot {
 
 fn options(source: &Path, target: &Path) -> RestoreOptions {
     RestoreOptions {
-        path: Some(source.as_os_str().as_bytes().to_vec()),
-        target: target.to_owned(),
-        excludes: Default::default(),
-        includes: Vec::new(),
-        delete: false,
-        dry_run: false,
         verify: true,
-        overwrite: false,
-        owners: OwnerMap::numeric(),
-        no_xattrs: false,
-        sparse: false,
-        reflink: true,
         threads: 2,
+        ..RestoreOptions::new(Some(source.as_os_str().as_bytes().to_vec()), target.to_owned())
     }
 }
 

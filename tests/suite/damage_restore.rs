@@ -5,8 +5,6 @@ use panther::format::header::BlobKind;
 use panther::ops::Silent;
 use panther::ops::check::{Amount, CheckOptions, check};
 use panther::ops::restore::{RestoreOptions, restore};
-use panther::source::ExcludeOptions;
-use panther::target::OwnerMap;
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -18,21 +16,7 @@ fn restore_all(world: &World, what: &str, objects: &Objects) {
     read_all(&repo, &state).unwrap();
     for snapshot in repo.snapshots(&repo.statements().unwrap()).unwrap().snapshots {
         let target = tempfile::tempdir_in(world.folder.path()).unwrap();
-        let options = RestoreOptions {
-            path: None,
-            target: target.path().to_owned(),
-            excludes: ExcludeOptions::default(),
-            includes: Vec::new(),
-            delete: false,
-            dry_run: false,
-            verify: false,
-            overwrite: false,
-            owners: OwnerMap::default(),
-            no_xattrs: false,
-            sparse: false,
-            reflink: true,
-            threads: 1,
-        };
+        let options = RestoreOptions { threads: 1, ..RestoreOptions::new(None, target.path().to_owned()) };
         let id = snapshot.head.id;
         let affected: BTreeSet<&str> =
             report.affected.iter().filter(|a| a.snapshot == id).map(|a| a.path.as_str()).collect();

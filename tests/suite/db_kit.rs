@@ -7,7 +7,6 @@ use panther::id::ObjectId;
 use panther::ops::Silent;
 use panther::ops::restore::{RestoreOptions, restore};
 use panther::repo::snapshots::Snapshot;
-use panther::target::OwnerMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -329,19 +328,9 @@ pub fn restored(lab: &Lab, id: ObjectId, folder: &Path, target: &Path) {
         run("rm", words!["-r", target]);
     }
     let options = RestoreOptions {
-        path: Some(folder.as_os_str().as_bytes().to_vec()),
-        target: target.to_owned(),
-        excludes: Default::default(),
-        includes: Vec::new(),
-        delete: false,
-        dry_run: false,
-        verify: false,
-        overwrite: false,
-        owners: OwnerMap::numeric(),
-        no_xattrs: false,
-        sparse: false,
         reflink: false,
         threads: 2,
+        ..RestoreOptions::new(Some(folder.as_os_str().as_bytes().to_vec()), target.to_owned())
     };
     let report = restore(&lab.repo, &lab.state, &snapshot(lab, id), &options, &Silent).unwrap();
     assert!(!report.incomplete, "{:?}", report.problems);

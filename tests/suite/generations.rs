@@ -12,7 +12,6 @@ use panther::id::ObjectId;
 use panther::ops::Silent;
 use panther::ops::restore::{RestoreOptions, restore};
 use panther::repo::snapshots::Snapshot;
-use panther::target::OwnerMap;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::os::unix::ffi::OsStrExt;
@@ -26,21 +25,7 @@ pub fn number(variable: &str, otherwise: u64) -> u64 {
 
 /// A whole snapshot of `path` into a target, written over what is there.
 fn options(path: &Path, target: PathBuf) -> RestoreOptions {
-    RestoreOptions {
-        path: Some(path.as_os_str().as_bytes().to_vec()),
-        target,
-        excludes: Default::default(),
-        includes: Vec::new(),
-        delete: false,
-        dry_run: false,
-        verify: false,
-        overwrite: false,
-        owners: OwnerMap::numeric(),
-        no_xattrs: false,
-        sparse: false,
-        reflink: true,
-        threads: 2,
-    }
+    RestoreOptions { threads: 2, ..RestoreOptions::new(Some(path.as_os_str().as_bytes().to_vec()), target) }
 }
 
 fn snapshot(lab: &Lab, id: ObjectId) -> Snapshot {

@@ -12,7 +12,6 @@ use panther::ops::restore::{RestoreOptions, restore};
 use panther::repo::Repository;
 use panther::source::ExcludeOptions;
 use panther::state::State;
-use panther::target::OwnerMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -99,19 +98,9 @@ fn version_1_is_read() {
     for (number, snapshot) in snapshots.iter().enumerate() {
         let target = temp.path().join(format!("out{number}"));
         let options = RestoreOptions {
-            path: Some(snapshot.manifest.roots[0].path.clone()),
-            target: target.clone(),
-            excludes: ExcludeOptions::default(),
-            includes: Vec::new(),
-            delete: false,
-            dry_run: false,
             verify: true,
-            overwrite: false,
-            owners: OwnerMap::numeric(),
-            no_xattrs: false,
-            sparse: false,
-            reflink: true,
             threads: 1,
+            ..RestoreOptions::new(Some(snapshot.manifest.roots[0].path.clone()), target.clone())
         };
         restore(&repo, &state, snapshot, &options, &Silent).unwrap();
         for (name, content) in tree() {

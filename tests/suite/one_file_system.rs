@@ -8,7 +8,6 @@ use panther::ops::Silent;
 use panther::ops::backup::{BackupOptions, SnapshotMode, backup};
 use panther::ops::restore::{RestoreOptions, restore};
 use panther::source::ExcludeOptions;
-use panther::target::OwnerMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,19 +38,9 @@ fn what_was_named_is_entered() {
             assert!(!report.warnings.iter().any(|line| line.contains("named")), "{what}: {report:?}");
             let target = fs.path("restored");
             let options = RestoreOptions {
-                path: Some(outer.to_str().unwrap().as_bytes().to_vec()),
-                target: target.clone(),
-                excludes: Default::default(),
-                includes: Vec::new(),
-                delete: false,
-                dry_run: false,
-                verify: false,
-                overwrite: false,
-                owners: OwnerMap::numeric(),
-                no_xattrs: false,
-                sparse: false,
                 reflink: false,
                 threads: 2,
+                ..RestoreOptions::new(Some(outer.to_str().unwrap().as_bytes().to_vec()), target.clone())
             };
             restore(&lab.repo, &lab.state, &snapshot(&lab, report.snapshot.unwrap()), &options, &Silent).unwrap();
             assert_eq!(fs::read_to_string(target.join("named/below/b")).unwrap(), "below/b", "{what}");

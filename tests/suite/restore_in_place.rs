@@ -57,13 +57,13 @@ fn what_is_right_is_not_touched() {
     let before = identities(&kit.path("target"));
     let mut options = kit.options("target");
     options.delete = true;
-    for verify in [false, true] {
-        options.verify = verify;
+    for (verify, believe_times) in [(false, false), (true, false), (false, true)] {
+        (options.verify, options.believe_times) = (verify, believe_times);
         let report = kit.good(&snapshot, &options);
         assert_eq!((report.files, report.files_unchanged, report.bytes, report.removed), (4, 4, 0, 0));
         assert_eq!(report.bytes_skipped, snapshot.manifest.summary.source_bytes);
         assert_eq!(report.verified_files, verify.then_some(4));
-        assert_eq!(before, identities(&kit.path("target")), "verify: {verify}");
+        assert_eq!(before, identities(&kit.path("target")), "verify: {verify}, believe: {believe_times}");
     }
     kit.assert_same("target");
 }
@@ -98,13 +98,13 @@ fn only_what_differs_is_written() {
     for name in ["large", "large too", "link", "a", "a/b"] {
         assert_eq!(before[&path(name)], after[&path(name)], "{name}");
     }
-    // Without `verify`, size and time are believed.
+    // Size and time are believed only if that is asked for.
     let meta = fs::metadata(kit.path("target/big")).unwrap();
     open("big").write_all_at(b"sneaky", 5).unwrap();
     open("big").set_times(FileTimes::new().set_modified(meta.modified().unwrap())).unwrap();
-    options.verify = false;
+    (options.verify, options.believe_times) = (false, true);
     assert_eq!(kit.good(&snapshot, &options).bytes, 0);
-    options.verify = true;
+    options.believe_times = false;
     assert!(kit.good(&snapshot, &options).bytes > 0);
     kit.assert_same("target");
 }

@@ -10,7 +10,6 @@ use panther::repo::Repository;
 use panther::repo::snapshots::Snapshot;
 use panther::source::{ExcludeOptions, data_regions, xattrs_path};
 use panther::state::State;
-use panther::target::OwnerMap;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::ops::Range;
@@ -88,19 +87,8 @@ impl Kit {
     /// Options that put the source's content straight into `target`.
     pub fn options(&self, target: &str) -> RestoreOptions {
         RestoreOptions {
-            path: Some(self.path("source").as_os_str().as_bytes().to_vec()),
-            target: self.path(target),
-            excludes: ExcludeOptions::default(),
-            includes: Vec::new(),
-            delete: false,
-            dry_run: false,
-            verify: false,
-            overwrite: false,
-            owners: OwnerMap::numeric(),
-            no_xattrs: false,
-            sparse: false,
-            reflink: true,
             threads: 2,
+            ..RestoreOptions::new(Some(self.path("source").as_os_str().as_bytes().to_vec()), self.path(target))
         }
     }
 

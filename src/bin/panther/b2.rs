@@ -57,6 +57,26 @@ pub fn open(context: &Context, location: Location) -> Result<B2Backend> {
     B2Backend::open(&options).map_err(|e| Error::store("use", &options.location, e))
 }
 
+/// As [`open`], with this key.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_by(context: &Context, location: Location, key: Credential) -> Result<B2Backend> {
+    let options = with_keys(context, location, key, None)?;
+    B2Backend::open(&options).map_err(|e| Error::store("use", &options.location, e))
+}
+
+/// Whether a key is given anywhere, though it may be no good.
+pub fn has_key(context: &Context) -> bool {
+    let (args, profile) = (&context.globals.b2, &context.globals.from_profile);
+    args.b2_key_file.is_some()
+        || ["PANTHER_B2_KEY_FILE", "B2_APPLICATION_KEY_ID", "B2_APPLICATION_KEY"]
+            .iter()
+            .any(|name| variable(name).is_some())
+        || profile.b2_key_file.is_some()
+        || credential_file("panther-b2-key").is_some()
+}
+
 /// As [`open`], of a second repository: with the application key of this file, if one is given.
 ///
 /// # Errors

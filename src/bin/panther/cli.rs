@@ -2,9 +2,9 @@
 
 use crate::b2::B2Args;
 use crate::commands::{
-    alerts, audit, backup, cat, check, completions, config, copy, cost, diff, doctor, drill, dump, find, forget,
-    history, init, key, ls, metrics, mount, pin, prune, rebuild_state, repair, report, restore, rewrite, snapshot,
-    snapshots, stats, status, try_it, undelete, usage,
+    alerts, audit, backup, browse, cat, check, completions, config, copy, cost, diff, doctor, drill, dump, find,
+    forget, history, init, key, ls, metrics, mount, pin, prune, rebuild_state, repair, report, restore, rewrite,
+    snapshot, snapshots, stats, status, try_it, undelete, usage,
 };
 use crate::profile::FromProfile;
 use clap::{Args, Parser, Subcommand};
@@ -139,6 +139,8 @@ pub enum Command {
     /// Show single objects of the repository: manifests, folders, blobs, packs, index
     #[command(subcommand)]
     Cat(cat::Cat),
+    /// Look through snapshots on the whole terminal, and restore from there
+    Browse(browse::Options),
     /// Show what is stored, by snapshot and by host, and what each snapshot alone costs
     Stats(stats::Options),
     /// Check that everything in the repository is there and whole
@@ -203,6 +205,7 @@ impl Command {
             Self::Restore(_) => "restore",
             Self::Snapshots(_) => "snapshots",
             Self::Snapshot(snapshot) => snapshot.name(),
+            Self::Browse(_) => "browse",
             Self::Ls(_) => "ls",
             Self::Diff(_) => "diff",
             Self::Find(_) => "find",

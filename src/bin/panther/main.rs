@@ -2,12 +2,14 @@
 
 mod accounts;
 mod b2;
+mod browse;
 mod budget;
 mod cli;
 mod commands;
 mod confirm;
 mod context;
 mod facts;
+mod guide;
 mod harden;
 mod moments;
 mod money;

@@ -4,7 +4,7 @@ use panther::retention::{CalendarSpan, Count, PerUnit, Policy, Preset};
 
 /// The rules.
 #[derive(Debug, clap::Args)]
-#[group(id = "Keep", multiple = true)]
+#[group(id = "Rules", multiple = true)]
 #[command(next_help_heading = "Rules")]
 pub struct Rules {
     /// The rules of this name: laptop (7 daily, 4 weekly, 12 monthly) or server (30, 12, 12); single ones change it
@@ -72,6 +72,12 @@ impl Rules {
             tags: Vec::new(),
         }
     }
+
+    /// Whether there is any; one that keeps nothing is one, too.
+    pub fn is_given(&self) -> bool {
+        let counts = [self.keep_last, self.keep_hourly, self.keep_daily, self.keep_weekly, self.keep_monthly];
+        counts.iter().any(Option::is_some) || self.keep_yearly.is_some() || !self.policy().is_empty()
+    }
 }
 
 fn parse_preset(text: &str) -> Result<Preset, String> {
@@ -79,4 +85,15 @@ fn parse_preset(text: &str) -> Result<Preset, String> {
         .into_iter()
         .find(|preset| preset.name() == text)
         .ok_or_else(|| format!("there are {}", Preset::ALL.map(Preset::name).join(" and ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_have_names() {
+        assert_eq!(parse_preset("laptop"), Ok(Preset::Laptop));
+        assert!(parse_preset("desktop").is_err());
+    }
 }

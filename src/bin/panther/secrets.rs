@@ -188,7 +188,11 @@ fn read(source: Source) -> Result<Opener> {
     }
 }
 
-fn passphrase(bytes: &[u8], what: &str) -> Result<SecretString> {
+/// A passphrase of these bytes, which are called `what` if they are none.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub fn passphrase(bytes: &[u8], what: &str) -> Result<SecretString> {
     match std::str::from_utf8(bytes) {
         Ok("") => Err(Error::Usage(format!("{what} is empty"))),
         Ok(text) => Ok(SecretString::from(text)),

@@ -18,9 +18,7 @@ use crate::ops::{Progress, Totals};
 use crate::repo::Repository;
 use crate::repo::reader::BlobReader;
 use crate::repo::snapshots::Snapshot;
-use crate::source::ExcludeOptions;
 use crate::state::State;
-use crate::target::OwnerMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -239,20 +237,10 @@ fn restored(
         }
     }
     let restore_options = RestoreOptions {
-        path: None,
-        target: options.target.to_owned(),
-        excludes: ExcludeOptions::default(),
         includes: if options.whole { Vec::new() } else { includes },
-        delete: false,
-        dry_run: false,
         // Read back, so that what the disk has is what counts.
         verify: true,
-        overwrite: false,
-        owners: OwnerMap::numeric(),
-        no_xattrs: false,
-        sparse: false,
-        reflink: true,
-        threads: 0,
+        ..RestoreOptions::new(None, options.target.to_owned())
     };
     let report = restore(repo, state, options.snapshot, &restore_options, progress)?;
     record.files = report.files;

@@ -52,17 +52,24 @@ pub(super) fn compare(run: &Run<'_>, task: &mut FileTask, wants: &[Want]) {
 
 /// Whether a file that looks right may stay as it is, without a look at its content if that is believed.
 pub(super) fn may_stay(run: &Run<'_>, file: &FileState, existing: &Stat, content: Option<&ContentRoot>) -> bool {
+    let is_believed = run.options.believe_times;
     if existing.nlink == 1 {
-        // With its content in question, it is compared piece by piece.
-        return !run.options.verify;
+        // With its content in question, it is compared piece by piece; what may not be opened for that, which is also for writing, is here.
+        let is_read_only = existing.mode & 0o200 == 0;
+        return is_believed
+            || (is_read_only && open(file, existing).is_err() && is_whole(run, file, existing, content));
     }
     // Others than the snapshot's names may be among its names, so it stays if nothing of it is to be changed.
-    (!run.options.verify || is_whole(run, file, existing, content)) && may_keep(run, file, existing)
+    (is_believed || is_whole(run, file, existing, content)) && may_keep(run, file, existing)
 }
 
 /// Compares all of a file.
 fn is_whole(run: &Run<'_>, file: &FileState, existing: &Stat, content: Option<&ContentRoot>) -> bool {
-    let Ok(opened) = open(file, existing) else { return false };
+    let opened = file.dir.handle.as_ref().map(|handle| handle.open_read(&file.entry.name));
+    let Some(Ok(opened)) = opened else { return false };
+    if !stat_fd(opened.as_fd()).is_ok_and(|stat| stat.is_same_inode(existing)) {
+        return false;
+    }
     let mut piece = Piece { offset: 0, len_bytes: file.size_bytes, source: Source::Inline, is_right: false };
     let Some(content) = content else {
         return is_right(run, file, &opened, existing.size_bytes, &piece, None);

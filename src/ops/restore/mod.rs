@@ -59,8 +59,10 @@ pub struct RestoreOptions {
     pub delete: bool,
     /// Change nothing, only count.
     pub dry_run: bool,
-    /// Believe no size and time of an existing file; read back every file that was written.
+    /// Read back every file that was written.
     pub verify: bool,
+    /// Of an existing file with the right size and time, believe that its content is right, too. Otherwise its content is compared.
+    pub believe_times: bool,
     /// Write over what is in the target.
     pub overwrite: bool,
     /// Which owners objects get.
@@ -73,6 +75,28 @@ pub struct RestoreOptions {
     pub reflink: bool,
     /// Threads; 0 for as many as there are cores.
     pub threads: usize,
+}
+
+impl RestoreOptions {
+    /// `path` of the snapshot into `target`: everything in it, into what is empty, nothing left out, owners by number, equal content shared.
+    pub fn new(path: Option<Vec<u8>>, target: PathBuf) -> Self {
+        Self {
+            path,
+            target,
+            excludes: ExcludeOptions::default(),
+            includes: Vec::new(),
+            delete: false,
+            dry_run: false,
+            verify: false,
+            believe_times: false,
+            overwrite: false,
+            owners: OwnerMap::numeric(),
+            no_xattrs: false,
+            sparse: false,
+            reflink: true,
+            threads: 0,
+        }
+    }
 }
 
 /// What is put where in the target.

@@ -4,12 +4,13 @@ use super::Outcome;
 use crate::cli::Filter;
 use crate::context::Context;
 use crate::open;
+use crate::rules::Rules;
 use panther::config::types::{GroupBy as GroupByKey, Retention};
 use panther::format::time::Time;
 use panther::ops::Progress;
 use panther::ops::forget::{ForgetOptions, GroupBy, GroupKey, forget, item};
 use panther::report::forget as report;
-use panther::retention::{Calendar, CalendarSpan, Count, PerUnit, Policy, Preset, simulate};
+use panther::retention::{Calendar, CalendarSpan, Policy, simulate};
 use panther::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -44,95 +45,21 @@ pub struct Options {
     #[arg(long, alias = "unsafe-allow-remove-all")]
     remove_all: bool,
     /// These snapshots and no others: ids, beginnings of them, or latest
-    #[arg(value_name = "ID", conflicts_with = "Keep")]
+    #[arg(value_name = "ID", conflicts_with_all = ["Rules", "keep_tag"])]
     ids: Vec<String>,
     #[command(flatten)]
-    keep: Keep,
-}
-
-/// The rules.
-#[derive(Debug, clap::Args)]
-#[group(id = "Keep", multiple = true)]
-#[command(next_help_heading = "Rules")]
-struct Keep {
-    /// The rules of this name: laptop (7 daily, 4 weekly, 12 monthly) or server (30, 12, 12); single ones change it
-    #[arg(long, value_name = "NAME", value_parser = parse_preset)]
-    policy: Option<Preset>,
-    /// The newest N; here and below N may be unlimited
-    #[arg(short = 'l', long, value_name = "N", allow_negative_numbers = true)]
-    keep_last: Option<Count>,
-    /// The last of each of N hours that have one
-    #[arg(short = 'H', long, value_name = "N", allow_negative_numbers = true)]
-    keep_hourly: Option<Count>,
-    /// The last of each of N days
-    #[arg(short = 'd', long, value_name = "N", allow_negative_numbers = true)]
-    keep_daily: Option<Count>,
-    /// The last of each of N ISO weeks
-    #[arg(short = 'w', long, value_name = "N", allow_negative_numbers = true)]
-    keep_weekly: Option<Count>,
-    /// The last of each of N months
-    #[arg(short = 'm', long, value_name = "N", allow_negative_numbers = true)]
-    keep_monthly: Option<Count>,
-    /// The last of each of N years
-    #[arg(short = 'y', long, value_name = "N", allow_negative_numbers = true)]
-    keep_yearly: Option<Count>,
-    /// All of this span before the newest, such as 1y6m, 30d, 36h
-    #[arg(long, value_name = "SPAN")]
-    keep_within: Option<CalendarSpan>,
-    /// The last of each hour of this span
-    #[arg(long, value_name = "SPAN")]
-    keep_within_hourly: Option<CalendarSpan>,
-    /// The last of each day of this span
-    #[arg(long, value_name = "SPAN")]
-    keep_within_daily: Option<CalendarSpan>,
-    /// The last of each ISO week of this span
-    #[arg(long, value_name = "SPAN")]
-    keep_within_weekly: Option<CalendarSpan>,
-    /// The last of each month of this span
-    #[arg(long, value_name = "SPAN")]
-    keep_within_monthly: Option<CalendarSpan>,
-    /// The last of each year of this span
-    #[arg(long, value_name = "SPAN")]
-    keep_within_yearly: Option<CalendarSpan>,
+    rules: Rules,
     /// What has all of these tags; may be given several times
-    #[arg(long, value_name = "TAG[,TAG…]")]
+    #[arg(long, value_name = "TAG[,TAG…]", help_heading = "Rules")]
     keep_tag: Vec<String>,
 }
 
-impl Keep {
+impl Options {
     /// The policy; none if no rule is given.
     fn policy(&self) -> Option<Policy> {
-        let base = self.policy.map(Preset::policy).unwrap_or_default();
-        let policy = Policy {
-            last: self.keep_last.unwrap_or(base.last),
-            every: PerUnit {
-                hourly: self.keep_hourly.unwrap_or(base.every.hourly),
-                daily: self.keep_daily.unwrap_or(base.every.daily),
-                weekly: self.keep_weekly.unwrap_or(base.every.weekly),
-                monthly: self.keep_monthly.unwrap_or(base.every.monthly),
-                yearly: self.keep_yearly.unwrap_or(base.every.yearly),
-            },
-            within: self.keep_within,
-            every_within: PerUnit {
-                hourly: self.keep_within_hourly,
-                daily: self.keep_within_daily,
-                weekly: self.keep_within_weekly,
-                monthly: self.keep_within_monthly,
-                yearly: self.keep_within_yearly,
-            },
-            tags: self.keep_tag.iter().map(|list| list.split(',').map(str::to_owned).collect()).collect(),
-        };
-        let counts = [self.keep_last, self.keep_hourly, self.keep_daily, self.keep_weekly, self.keep_monthly];
-        let is_given = counts.iter().any(Option::is_some) || self.keep_yearly.is_some();
-        (is_given || !policy.is_empty()).then_some(policy)
+        let tags: Vec<_> = self.keep_tag.iter().map(|list| list.split(',').map(str::to_owned).collect()).collect();
+        (self.rules.is_given() || !tags.is_empty()).then(|| Policy { tags, ..self.rules.policy() })
     }
-}
-
-fn parse_preset(text: &str) -> Result<Preset, String> {
-    Preset::ALL
-        .into_iter()
-        .find(|preset| preset.name() == text)
-        .ok_or_else(|| format!("there are {}", Preset::ALL.map(Preset::name).join(" and ")))
 }
 
 fn parse_group_by(text: &str) -> Result<GroupBy, String> {
@@ -158,11 +85,11 @@ pub fn profile_group_by(retention: &Retention) -> Option<GroupBy> {
 /// Forgets, or shows what a policy comes to.
 pub fn run(options: &Options, context: &Context) -> Result<Outcome> {
     let filter = options.filter.make()?;
-    if options.keep.keep_tag.iter().any(|list| list.split(',').any(str::is_empty)) {
+    if options.keep_tag.iter().any(|list| list.split(',').any(str::is_empty)) {
         return Err(Error::Usage("a tag of --keep-tag is empty".into()));
     }
     let retention = context.profile().and_then(|profile| profile.retention.as_ref());
-    let policy = options.keep.policy().or_else(|| retention.map(Retention::policy)).unwrap_or_default();
+    let policy = options.policy().or_else(|| retention.map(Retention::policy)).unwrap_or_default();
     if policy.is_empty() && options.ids.is_empty() {
         return Err(Error::Usage(
             "no rule says what to keep, so nothing is removed: use --policy, --keep-… or a profile with a retention"
@@ -259,7 +186,5 @@ mod tests {
         assert_eq!(parse_group_by("host,tags"), by(true, false, true));
         assert_eq!(parse_group_by("paths"), by(false, true, false));
         assert!(parse_group_by("writer").is_err());
-        assert_eq!(parse_preset("laptop"), Ok(Preset::Laptop));
-        assert!(parse_preset("desktop").is_err());
     }
 }

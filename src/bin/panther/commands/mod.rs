@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod audit;
 pub mod backup;
+pub mod browse;
 pub mod cat;
 pub mod check;
 pub mod completions;
@@ -77,6 +78,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Restore(options) => restore::run(options, context),
         Command::Snapshots(options) => snapshots::run(options, context),
         Command::Snapshot(snapshot) => snapshot::run(snapshot, context),
+        Command::Browse(options) => browse::run(options, context),
         Command::Ls(options) => ls::run(options, context),
         Command::Diff(options) => diff::run(options, context),
         Command::Find(options) => find::run(options, context),
