@@ -411,11 +411,8 @@ impl Error {
                 Cap::Storage => {
                     "raise the storage cap under Caps & Alerts in the Backblaze account, or prune; then run the same command again: it carries on where it stopped"
                 }
-                Cap::Transactions | Cap::Download => {
-                    "raise the cap under Caps & Alerts in the Backblaze account, or wait until midnight UTC, when the day's count begins anew; then run the same command again: it carries on where it stopped"
-                }
-                Cap::Unnamed => {
-                    "look under Caps & Alerts in the Backblaze account which cap is reached and raise it, or wait until midnight UTC; then run the same command again: it carries on where it stopped"
+                Cap::Transactions | Cap::Download | Cap::Unnamed => {
+                    "look under Caps & Alerts in the Backblaze account which cap is reached and raise it, or wait until midnight UTC, when the day's count begins anew; then run the same command again: it carries on where it stopped"
                 }
             },
             Self::Store { source: StoreError::Credentials(_), .. } => {

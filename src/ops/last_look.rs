@@ -120,6 +120,8 @@ pub(in crate::ops) fn unusable(
 mod tests {
     use super::*;
     use crate::backend::memory::MemoryBackend;
+    use crate::format::pack::{Codec, Segment};
+    use crate::id::BlobId;
     use crate::keys::wrap::Recipient;
     use crate::ops::storing::write_index;
     use crate::prune::rest::SESSION_SECS;
@@ -136,7 +138,12 @@ mod tests {
             id: ObjectId::of(b"a pack"),
             kind: crate::format::header::BlobKind::Data,
             size_bytes: 1_000,
-            segments: Vec::new(),
+            segments: vec![Segment {
+                stored_bytes: 100,
+                plain_bytes: 84,
+                codec: Codec::None,
+                blobs: vec![(BlobId([5; 32]), 84)],
+            }],
             writer: signer.writer().clone(),
             checked: true,
             repeated: false,

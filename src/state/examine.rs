@@ -94,9 +94,12 @@ fn open(path: &Path) -> Condition {
     }
 }
 
+/// A note's name and what it says.
+pub type Note = (Vec<u8>, Vec<u8>);
+
 /// The notes of a sound file of the state whose names begin so; none if it cannot be read.
-pub fn notes(path: &Path, beginning: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let read = || -> Result<Vec<(Vec<u8>, Vec<u8>)>, redb::Error> {
+pub fn notes(path: &Path, beginning: &[u8]) -> Vec<Note> {
+    let read = || -> Result<Vec<Note>, redb::Error> {
         let table = builder().open_read_only(path)?.begin_read()?.open_table(NOTES)?;
         let mut found = Vec::new();
         for note in table.range(beginning..)? {

@@ -2,6 +2,7 @@
 
 use crate::b2_kit::{fake, open, options};
 use crate::common::passphrase;
+use panther::backend::b2::limit::Schedule;
 use panther::format::header::BlobKind;
 use panther::id::WriterName;
 use panther::keys::wrap::Recipient;
@@ -31,12 +32,14 @@ fn texts(rounds: u8) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Stores the blobs over an uplink; how many bytes of packs that made.
-fn store(level: i32, uplink_bytes_per_sec: u64, blobs: &[Vec<u8>]) -> u64 {
+/// Stores the blobs over an uplink, with a bandwidth limit; how many bytes of packs that made.
+fn store(level: i32, uplink_bytes_per_sec: u64, limit: &str, blobs: &[Vec<u8>]) -> u64 {
     let fake = fake();
     let folder = tempfile::tempdir().unwrap();
     let recipient = Recipient::Passphrase(passphrase());
-    let repo = Repository::init(Arc::new(open(&options(&fake, ""))), &recipient, "test", 2).unwrap();
+    let mut place = options(&fake, "");
+    place.upload_limit = Schedule::parse(limit).unwrap();
+    let repo = Repository::init(Arc::new(open(&place)), &recipient, "test", 2).unwrap();
     let state = State::open(&folder.path().join("state"), &repo.keys().repo()).unwrap();
     let signer = repo.keys().signer(Some(&WriterName::new("w").unwrap())).unwrap();
     let dedup = Mutex::new(Dedup::new(state.blob_view().unwrap(), HashSet::new()));
@@ -63,7 +66,17 @@ fn store(level: i32, uplink_bytes_per_sec: u64, blobs: &[Vec<u8>]) -> u64 {
 #[test]
 fn auto_makes_less_over_a_slow_uplink() {
     let blobs = texts(24);
-    let usual = store(DEFAULT_LEVEL, 0, &blobs);
-    let auto = store(AUTO, 1_000_000, &blobs);
+    let usual = store(DEFAULT_LEVEL, 0, "0", &blobs);
+    let auto = store(AUTO, 1_000_000, "0", &blobs);
     assert!(auto < usual * 97 / 100, "{auto} after {usual}");
+}
+
+/// What is one pack is packed before anything is sent: only the limit tells that the time is there.
+#[test]
+fn auto_makes_less_under_a_limit_from_the_first_segment_on() {
+    let blobs = texts(1);
+    let usual = store(DEFAULT_LEVEL, 0, "0", &blobs);
+    let auto = store(AUTO, 0, "300k", &blobs);
+    assert!(auto < usual * 97 / 100, "{auto} after {usual}");
+    assert_eq!(store(AUTO, 0, "0", &blobs), usual);
 }

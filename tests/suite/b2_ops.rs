@@ -46,6 +46,7 @@ fn storm(place: &Place, seed: u64) {
 fn until(command: impl Fn() -> Command, codes: &[i32]) -> Value {
     for _ in 0..30 {
         let run = run(&mut command());
+        println!("{}: {}{}", run.code, run.out, run.err);
         if codes.contains(&run.code) {
             return document(&run.out);
         }

@@ -160,10 +160,9 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// The retention of a file that is uploaded now.
-    fn retention(self) -> Retention {
-        let now_ms = jiff::Timestamp::now().as_millisecond();
-        let until = now_ms.saturating_add(i64::from(self.days).saturating_mul(86_400_000));
+    /// The retention of a file that is uploaded now, by the service's clock.
+    fn retention(self, now_secs: i64) -> Retention {
+        let until = now_secs.saturating_mul(1_000).saturating_add(i64::from(self.days).saturating_mul(86_400_000));
         Retention { mode: Some(self.mode), retain_until_timestamp: Some(until) }
     }
 }
@@ -258,7 +257,8 @@ impl Client {
             .header("X-Bz-File-Name", encode(name))
             .header("X-Bz-Content-Sha1", &sum.sha1)
             .body(reqwest::Body::wrap(feed));
-        if let Some(Retention { mode: Some(mode), retain_until_timestamp: Some(until) }) = lock.map(Lock::retention) {
+        let retention = lock.map(|lock| lock.retention(self.http.now_secs()));
+        if let Some(Retention { mode: Some(mode), retain_until_timestamp: Some(until) }) = retention {
             let mode = if mode == RetentionMode::Compliance { "compliance" } else { "governance" };
             request = request.header("X-Bz-File-Retention-Mode", mode);
             request = request.header("X-Bz-File-Retention-Retain-Until-Timestamp", until);
