@@ -222,10 +222,10 @@ fn a_connection_that_gave_wrong_bytes_is_left() {
         assert_eq!(report.exit_code(), 0, "{:?}", report.errors);
         let log = fake.log();
         let bad = log.iter().find(|call| call.fault.is_some()).unwrap();
-        // What was wrong is asked for again. From then on that connection is left; one call may be under way.
+        // What was wrong is asked for again. From then on that connection is left; calls may be under way.
         let again = log.iter().find(|call| call.name == bad.name && call.number > bad.number).unwrap();
         let after = log.iter().filter(|call| call.connection == bad.connection && call.number > again.number).count();
         let others = log.iter().filter(|call| call.connection != bad.connection && call.number > bad.number).count();
-        assert!(after <= 1 && others > 10, "{after} more calls over the bad connection, {others} over others");
+        assert!(after <= 4 && others > 10, "{after} more calls over the bad connection, {others} over others");
     });
 }

@@ -97,7 +97,7 @@ pub fn file(
 /// Writes the folder at `path`, or everything, as an archive. Names in it begin at that folder.
 ///
 /// # Errors
-/// As [`file`].
+/// As [`file()`].
 pub fn folder(
     reader: &BlobReader<'_>,
     manifest: &Manifest,

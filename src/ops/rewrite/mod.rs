@@ -107,6 +107,9 @@ pub fn rewrite(
     let mut report = RewriteReport { snapshots: plan, dropped_paths: std::mem::take(&mut edit.paths), dry_run: true };
     if !report.snapshots.iter().any(|one| one.changes && !one.nothing_left) {
         report.dry_run = false;
+        if options.forget && !work.left()?.is_empty() && agree(&report)? {
+            work.forget_old(&mut [], signing)?;
+        }
         return Ok(report);
     }
     if !agree(&report)? {
@@ -273,14 +276,23 @@ impl Work<'_> {
         Work { chosen, dry_run: false, ..*self }
     }
 
-    /// Forgets the old ones of those that were written anew, unless they are pinned.
+    /// What is forgotten and still there.
+    fn left(&self) -> Result<Vec<ObjectId>> {
+        let there = self.repo.snapshot_names(None)?.into_iter().filter_map(|name| name.id());
+        let is_left = |id: &ObjectId| self.statements.forgotten.contains(id) && !self.statements.pinned.contains(id);
+        Ok(there.filter(is_left).collect())
+    }
+
+    /// Forgets the old ones of those that were written anew, unless they are pinned; and removes what an earlier run has forgotten and could not remove.
     ///
     /// # Errors
     /// As [`forget`].
     pub fn forget_old(&self, done: &mut [Rewritten], signing: &WriterName) -> Result<()> {
         let pinned = &self.statements.pinned;
         let old = |one: &Rewritten| one.new.is_some() && !pinned.contains(&one.snapshot);
-        let ids: Vec<String> = done.iter().filter(|one| old(one)).map(|one| one.snapshot.to_hex()).collect();
+        let old = done.iter().filter(|one| old(one)).map(|one| one.snapshot);
+        let ids: HashSet<ObjectId> = old.chain(self.left()?).collect();
+        let ids: Vec<String> = ids.iter().map(ObjectId::to_hex).collect();
         if ids.is_empty() {
             return Ok(());
         }
